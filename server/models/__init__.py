@@ -1,0 +1,21 @@
+"""The tables, one file an aggregate. Importing this package registers them all."""
+
+from server.models.camera import Camera
+from server.models.clip_import import ClipImport
+from server.models.event import ProcessorEvent
+from server.models.observation import Observation
+from server.models.processor import Processor
+from server.models.user import ApiToken, User
+from server.models.watch import Checkpoint, Lease
+
+__all__ = [
+    "ApiToken",
+    "Camera",
+    "Checkpoint",
+    "ClipImport",
+    "Lease",
+    "Observation",
+    "Processor",
+    "ProcessorEvent",
+    "User",
+]

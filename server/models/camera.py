@@ -1,0 +1,42 @@
+"""Cameras: a source and how it is worked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Boolean, Float, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from server.extensions import db
+from server.models.base import UtcDateTime, utc_now
+
+if TYPE_CHECKING:
+    from server.models.processor import Processor
+
+
+class Camera(db.Model):
+    """A video source and its settings. `revision` grows with every change that a watcher must notice."""
+
+    __tablename__ = "cameras"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    stream_url: Mapped[str] = mapped_column(String(2000))
+    """Where the video comes from. May hold credentials: show `redact(stream_url)` only."""
+    loop: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Files only: begin again at the end."""
+    enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    watch_fps: Mapped[float] = mapped_column(Float, default=5.0)
+    """Frames analysed a second."""
+    detection_grid: Mapped[int] = mapped_column(Integer, default=1)
+    """n: n x n frames are glued into one picture for a single detection."""
+    revision: Mapped[int] = mapped_column(Integer, default=1)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+    processors: Mapped[list[Processor]] = relationship(
+        back_populates="camera", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+    def __str__(self) -> str:
+        return self.name
