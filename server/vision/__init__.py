@@ -1,0 +1,1 @@
+"""Seeing: detectors, the tracker, and the weights they need. No database, no Flask."""
