@@ -1,0 +1,1 @@
+"""Video in and out: sources, parts and segments, the decoder. No database, no Flask."""

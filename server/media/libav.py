@@ -1,0 +1,67 @@
+"""The one place that knows libav's exceptions and units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+
+import av
+import av.container
+import av.error
+import av.logging
+import av.video.stream
+
+from server.domain.video import TICKS_PER_SECOND, VideoFormat
+from server.errors import SourceError
+
+# libav logs through Python by default, which can deadlock between its threads and ours.
+av.logging.set_level(None)
+
+TICK = Fraction(1, TICKS_PER_SECOND)
+
+_REASONS: tuple[tuple[type[Exception], str, bool], ...] = (
+    (FileNotFoundError, "there is no such file", True),
+    (PermissionError, "the server may not read it", True),
+    (IsADirectoryError, "this is a directory, not a video file", False),
+    (av.error.InvalidDataError, "this is not a video that can be read", False),
+    (av.error.EOFError, "the file is empty or cut off before its first picture", False),
+)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn libav's errors into a SourceError that begins with `what` and says the reason in words."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as error:
+        for kind, reason, retryable in _REASONS:
+            if isinstance(error, kind):
+                raise SourceError(f"{what}: {reason}", retryable=retryable) from error
+        raise SourceError(f"{what}: {error.strerror or type(error).__name__}") from error
+
+
+def first_video_stream(container: av.container.InputContainer, what: str) -> av.video.stream.VideoStream:
+    """The stream to watch. Raises SourceError where there is none."""
+    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not streams:
+        raise SourceError(f"{what}: there is no video in it", retryable=False)
+    return streams[0]
+
+
+def video_format(stream: av.video.stream.VideoStream, rotation: int) -> VideoFormat:
+    """What the decoder needs to know of a stream."""
+    context = stream.codec_context
+    return VideoFormat(
+        codec=context.codec.name,
+        extradata=context.extradata or b"",
+        width=context.width,
+        height=context.height,
+        rate=float(stream.average_rate or stream.guessed_rate or 0),
+        rotation=rotation,
+    )
+
+
+def _is_cover(stream: av.video.stream.VideoStream) -> bool:
+    """A picture attached to a sound file is no video."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
