@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Flask
 
-from server.cli import database
+from server.cli import accounts, database, setup
 
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    for module in (database,):
+    for module in (accounts, database, setup):
         for command in module.COMMANDS:
             app.cli.add_command(command)
