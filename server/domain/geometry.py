@@ -58,6 +58,11 @@ def segments_cross(a: Point, b: Point, c: Point, d: Point) -> bool:
     return d1 * d2 <= 0 and d3 * d4 <= 0
 
 
+def _along_border(a: Point, b: Point) -> bool:
+    near, far = 0.005, 0.995
+    return any((p <= near and q <= near) or (p >= far and q >= far) for p, q in zip(a, b, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Polygon:
     """A zone: at least three points, edges that do not cross, closed by itself."""
@@ -82,8 +87,12 @@ class Polygon:
         return any(segments_cross(a, b, c, d) for c, d in self.edges())
 
     def distance(self, p: Point) -> float:
-        """Distance from p to the nearest edge, in fractions of the frame."""
-        return min(distance_to_segment(p, a, b) for a, b in self.edges())
+        """Distance from p to the nearest edge, in fractions of the frame.
+
+        An edge that runs along the frame's border does not count: there is no other side to it.
+        """
+        inner = [(a, b) for a, b in self.edges() if not _along_border(a, b)]
+        return min((distance_to_segment(p, a, b) for a, b in inner), default=math.inf)
 
     def edges(self) -> list[tuple[Point, Point]]:
         """Consecutive pairs of points, the last one back to the first."""

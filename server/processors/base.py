@@ -8,11 +8,14 @@ from typing import Any, ClassVar, TypeVar
 
 from server.domain.detections import LABELS
 from server.domain.events import Event
-from server.domain.geometry import Line, Polygon, parse_line, parse_polygon
+from server.domain.geometry import Box, Line, Point, Polygon, parse_line, parse_polygon
 from server.domain.tracks import Track
 from server.errors import InvalidInput
 
 T = TypeVar("T")
+
+ANCHORS = ("centre", "foot")
+"""Points that can stand for a box. The centre jumps least when legs are hidden or the border cuts a box."""
 
 
 class BaseProcessor(ABC):
@@ -34,6 +37,7 @@ class BaseProcessor(ABC):
     zones: tuple[Polygon, ...]
     lines: tuple[Line, ...]
     labels: frozenset[str]
+    """Option `labels`: the classes that take part. Default: people."""
     confidence: float
 
     def __init__(self, *, zones: object, lines: object, options: object, confidence: object) -> None:
@@ -55,17 +59,24 @@ class BaseProcessor(ABC):
         self._take_options(dict(options or {}))
 
     def _take_options(self, options: dict[str, Any]) -> None:
-        """Take what every kind knows (`labels`), then let the kind take its own; refuse the rest."""
+        """Take what every kind knows, then let the kind take its own; refuse the rest."""
         labels = options.pop("labels", ["person"])
         if not isinstance(labels, list) or not labels or any(label not in LABELS for label in labels):
             raise InvalidInput("options", f"labels: a list of some of {', '.join(LABELS)}")
         self.labels = frozenset(labels)
+        self._anchor = options.pop("anchor", "centre")
+        if self._anchor not in ANCHORS:
+            raise InvalidInput("options", f"anchor: one of {', '.join(ANCHORS)}")
         self.take_options(options)
         if options:
             raise InvalidInput("options", f"a {self.kind} processor has no option {sorted(options)[0]!r}")
 
-    def take_options(self, options: dict[str, Any]) -> None:
+    def take_options(self, options: dict[str, Any]) -> None:  # noqa: B027 - most kinds have none
         """Take the kind's own options out of `options`. Raises InvalidInput for a value that is wrong."""
+
+    def anchor(self, box: Box) -> Point:
+        """The point of a box that stands for it: where it is, for zones and lines."""
+        return box.centre if self._anchor == "centre" else box.foot
 
     def concerns(self, track: Track) -> bool:
         """Whether the track is of a wanted class and was ever seen clearly enough."""
@@ -81,6 +92,10 @@ class BaseProcessor(ABC):
     @abstractmethod
     def process(self, ts_us: int, tracks: Sequence[Track]) -> list[Event]:
         """What the tracks of the frame captured at ts_us mean. Called for each frame, in order."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """All tracks are void: a gap was too long for any of them. `begin` follows."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
