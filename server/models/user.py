@@ -31,6 +31,10 @@ class User(UserMixin, db.Model):
         """Whether this account may sign in."""
         return self.active
 
+    def get_id(self) -> str:
+        """What a session keeps: it ends with the version it was begun under."""
+        return f"{self.id}.{self.session_version}"
+
     def __str__(self) -> str:
         return self.name
 

@@ -90,15 +90,19 @@ def occupancy(processor_id: int, at: datetime, *, now: datetime | None = None) -
     return Occupancy(int(count or 0), since)
 
 
+def metric_of(kind: str) -> str:
+    """Which question is answered for processors of a kind: "traffic", "objects" or "" for none."""
+    return KINDS[kind].metric if kind in KINDS else ""
+
+
 def _require(processor_id: int, metric: str) -> None:
     kind = None
     if 0 < processor_id <= _MAX_ID:
         kind = db.session.scalar(select(Processor.kind).where(Processor.id == processor_id))
     if kind is None:
         raise NotFound(f"Wrong processor id: there is no processor with proc_id {processor_id}")
-    answered_by = KINDS[kind].metric if kind in KINDS else ""
-    if answered_by != metric:
-        hint = f"; POST /{answered_by} answers for it" if answered_by else ""
+    if metric_of(kind) != metric:
+        hint = f"; POST /{metric_of(kind)} answers for it" if metric_of(kind) else ""
         raise InvalidInput("proc_id", f"processor {processor_id} is of the kind {kind}{hint}")
 
 

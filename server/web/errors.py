@@ -66,7 +66,7 @@ def _http(error: HTTPException) -> ResponseReturnValue:
 
 def _answer(status: int, message: str) -> tuple[Response, int]:
     if for_people():
-        response = Response(render_template("error.html", status=status, message=message), status)
+        response = Response(render_template("hypersight/error.html", status=status, message=message), status)
     else:
         response = jsonify(err=True, msg=message)
         response.status_code = status

@@ -1,0 +1,233 @@
+"""Cameras and their processors: made, changed and deleted so that their watchers notice.
+
+A watcher looks at its camera's `revision`, so every change of the camera or of one of its processors
+raises it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from server.errors import InvalidInput, NotFound
+from server.log import redact
+from server.media.addresses import check_address
+from server.models import Camera, Processor, ProcessorEvent
+from server.processors import KINDS, create
+from server.services.naming import clean_name, unique_name
+from server.services.transactions import writing
+
+MIN_FPS, MAX_FPS = 0.2, 30.0
+MAX_GRID = 8
+MAX_ADDRESS = 2000
+"""Characters of an address."""
+_MASK = "***"
+_BATCH = 5_000
+"""Events deleted in one transaction: a longer one would make the watchers wait to store theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInput:
+    """A camera as somebody describes it. Units as in `models.Camera`."""
+
+    name: str
+    stream_url: str
+    loop: bool = False
+    enabled: bool = True
+    watch_fps: float = 5.0
+    detection_grid: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorInput:
+    """A processor as somebody describes it: JSON values as `processors.create` takes them."""
+
+    name: str
+    enabled: bool = True
+    confidence: float = 0.5
+    zones: Any = field(default_factory=list)
+    lines: Any = field(default_factory=list)
+    options: Any = field(default_factory=dict)
+
+
+def kinds() -> list[tuple[str, str]]:
+    """Every kind of processor and what it does, for people."""
+    return [(kind, cls.title) for kind, cls in KINDS.items()]
+
+
+def create_camera(given: CameraInput) -> int:
+    """Store a camera and return its id. Raises InvalidInput naming the field."""
+    checked = _checked_camera(given, given.stream_url)
+    with unique_name(checked.name), writing() as session:
+        camera = Camera(**asdict(checked))
+        session.add(camera)
+        session.flush()
+        return camera.id
+
+
+def update_camera(camera_id: int, given: CameraInput, seen: str | None = None) -> None:
+    """Change a camera. An address equal to the redacted one that was shown keeps the stored one.
+
+    `seen`: `fingerprint` of the camera when the form was shown; where it no longer fits, somebody else
+    has changed the camera. Raises InvalidInput naming the field, NotFound.
+    """
+    with unique_name(given.name), writing() as session:
+        camera = _get(session, Camera, camera_id, "camera")
+        _refuse_stale(camera, seen)
+        checked = _checked_camera(given, _address(given.stream_url, camera.stream_url))
+        _assign(camera, asdict(checked))
+        camera.revision += 1
+
+
+def delete_camera(camera_id: int) -> None:
+    """Delete a camera with its processors and all their events. Raises NotFound.
+
+    It is disabled first and the events go in small batches; interrupted, the same call goes on.
+    """
+    with writing() as session:
+        camera = _get(session, Camera, camera_id, "camera")
+        camera.enabled = False
+        camera.revision += 1
+        processors = list(session.scalars(select(Processor.id).where(Processor.camera_id == camera_id)))
+    for processor_id in processors:
+        _delete_events(processor_id)
+    with writing() as session:
+        session.execute(delete(Camera).where(Camera.id == camera_id))
+
+
+def create_processor(camera_id: int, kind: str, given: ProcessorInput) -> int:
+    """Store a processor of a camera and return its id. Raises InvalidInput naming the field."""
+    checked = _checked_processor(kind, given)
+    with unique_name(checked.name), writing() as session:
+        if not _raise_revision(session, camera_id):
+            raise InvalidInput("camera", "choose a camera")
+        processor = Processor(camera_id=camera_id, kind=kind, **asdict(checked))
+        session.add(processor)
+        session.flush()
+        return processor.id
+
+
+def update_processor(processor_id: int, given: ProcessorInput, seen: str | None = None) -> None:
+    """Change a processor; its camera and kind stay, for its events belong to them.
+
+    `seen` as for `update_camera`. Raises InvalidInput naming the field, NotFound.
+    """
+    with unique_name(given.name), writing() as session:
+        processor = _get(session, Processor, processor_id, "processor")
+        _refuse_stale(processor, seen)
+        _assign(processor, asdict(_checked_processor(processor.kind, given)))
+        processor.revision += 1
+        _raise_revision(session, processor.camera_id)
+
+
+def delete_processor(processor_id: int) -> None:
+    """Delete a processor and all its events. Raises NotFound."""
+    with writing() as session:
+        processor = _get(session, Processor, processor_id, "processor")
+        processor.enabled = False
+        processor.revision += 1
+        camera_id = processor.camera_id
+        _raise_revision(session, camera_id)
+    _delete_events(processor_id)
+    with writing() as session:
+        _raise_revision(session, camera_id)
+        session.execute(delete(Processor).where(Processor.id == processor_id))
+
+
+def fingerprint(row: Camera | Processor) -> str:
+    """Stands for what a form shows of the row, so that a change by somebody else is noticed."""
+    given = CameraInput if isinstance(row, Camera) else ProcessorInput
+    shown = {name: getattr(row, name) for name in given.__dataclass_fields__}
+    if isinstance(row, Camera):
+        shown["stream_url"] = redact(row.stream_url)
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _checked_camera(given: CameraInput, address: str) -> CameraInput:
+    address = address.strip()
+    if len(address) > MAX_ADDRESS:
+        raise InvalidInput("stream_url", f"{len(address)} characters are too many; {MAX_ADDRESS} fit")
+    check_address(address)
+    if not MIN_FPS <= given.watch_fps <= MAX_FPS:
+        raise InvalidInput("watch_fps", f"from {MIN_FPS} to {MAX_FPS:g} frames a second")
+    if not 1 <= given.detection_grid <= MAX_GRID:
+        raise InvalidInput("detection_grid", f"from 1 to {MAX_GRID}")
+    return CameraInput(
+        clean_name(given.name),
+        address,
+        bool(given.loop),
+        bool(given.enabled),
+        float(given.watch_fps),
+        int(given.detection_grid),
+    )
+
+
+def _address(typed: str, stored: str) -> str:
+    """The stored address where the one typed is what was shown of it."""
+    shown = redact(stored)
+    if typed.strip() == shown:
+        return stored
+    if shown != stored and _MASK in typed:
+        raise InvalidInput(
+            "stream_url", f"was changed: type the password (or key) again in the place of {_MASK}"
+        )
+    return typed
+
+
+def _checked_processor(kind: str, given: ProcessorInput) -> ProcessorInput:
+    create(kind, zones=given.zones, lines=given.lines, options=given.options, confidence=given.confidence)
+    return ProcessorInput(
+        clean_name(given.name),
+        bool(given.enabled),
+        float(given.confidence),
+        given.zones,
+        given.lines,
+        given.options or {},
+    )
+
+
+def _get(session: Session, model: type[Any], key: int, what: str) -> Any:
+    row = session.get(model, key)
+    if row is None:
+        raise NotFound(f"there is no {what} {key} any more")
+    return row
+
+
+def _refuse_stale(row: Camera | Processor, seen: str | None) -> None:
+    if seen is not None and seen != fingerprint(row):
+        raise InvalidInput(
+            "seen", "somebody else has changed this meanwhile; open it anew and make your change again"
+        )
+
+
+def _assign(row: Any, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(row, name, value)
+
+
+def _raise_revision(session: Session, camera_id: int) -> bool:
+    """Tell the camera's watcher. False where there is no such camera."""
+    result = session.execute(
+        update(Camera).where(Camera.id == camera_id).values(revision=Camera.revision + 1)
+    )
+    return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+def _delete_events(processor_id: int) -> None:
+    oldest = (
+        select(ProcessorEvent.id)
+        .where(ProcessorEvent.processor_id == processor_id)
+        .order_by(ProcessorEvent.ts)
+        .limit(_BATCH)
+    )
+    while True:
+        with writing() as session:
+            ids = list(session.scalars(oldest))
+            session.execute(delete(ProcessorEvent).where(ProcessorEvent.id.in_(ids)))
+        if len(ids) < _BATCH:
+            return

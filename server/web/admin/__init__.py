@@ -1,0 +1,19 @@
+"""/admin: Flask-Admin's lists and forms in our own pages, one file a table."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_admin import Admin
+
+from server.web.admin.accounts import TokenView, UserView
+from server.web.admin.cameras import CameraView
+from server.web.admin.events import EventView
+from server.web.admin.home import HomeView
+from server.web.admin.processors import ProcessorView
+
+
+def init_app(app: Flask) -> None:
+    """Register the panel. Who may see it is decided in `web.auth`."""
+    admin = Admin(app, name="Hypersight", index_view=HomeView(name="Home"))
+    for view in (CameraView, ProcessorView, EventView, TokenView, UserView):
+        admin.add_view(view())

@@ -1,0 +1,138 @@
+"""Events: what was stored, read only."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import joinedload
+
+from server.extensions import db
+from server.models import Camera, Processor, ProcessorEvent
+from server.web.admin.base import TableView
+from server.web.admin.filters import (
+    CameraFilter,
+    ChoiceFilter,
+    KindFilter,
+    TimeFilter,
+    camera_choices,
+    kind_choices,
+    processor_choices,
+)
+from server.web.admin.page import local_time
+
+_EXPORT_ROWS = 2_000
+"""Rows read at once for an export."""
+_RELATED = joinedload(ProcessorEvent.processor).joinedload(Processor.camera)
+
+
+def _directions() -> list[tuple[str, str]]:
+    return [("in", "in"), ("out", "out")]
+
+
+class EventView(TableView):
+    """Events. The table is the one that grows without end, so nothing here counts or sorts all of it."""
+
+    model_class = ProcessorEvent
+    noun = "event"
+    changeable = False
+    empty_message = (
+        "No event. Events appear when somebody passes a zone or a line, or when a number of people changes."
+    )
+    simple_list_pager = True
+
+    column_list = ("ts", "camera", "processor", "direction", "passes", "count", "zone", "track", "score")
+    column_details_list = ("id", *column_list, "kind", "key", "clip_import", "data")
+    column_export_list = (
+        "id",
+        "ts",
+        "camera",
+        "processor_id",
+        "processor",
+        "kind",
+        "direction",
+        "passes",
+        "count",
+        "zone",
+        "track",
+        "score",
+        "data",
+    )
+    column_labels: ClassVar = {"ts": "Time", "count": "People"}
+    column_descriptions: ClassVar = {
+        "passes": "What it adds to the traffic",
+        "count": "How many there are from this moment on",
+        "track": "Number of the track it is about",
+        "score": "How sure the detector was, from 0 to 1",
+    }
+    column_sortable_list = ("ts",)
+    column_default_sort = ("ts", True)
+    column_searchable_list = ("zone",)
+    column_filters = (
+        CameraFilter(ProcessorEvent.processor_id, "Camera", camera_choices),
+        ChoiceFilter(ProcessorEvent.processor_id, "Processor", processor_choices),
+        KindFilter(ProcessorEvent.processor_id, "Kind", kind_choices),
+        ChoiceFilter(ProcessorEvent.direction, "Direction", _directions),
+        TimeFilter(ProcessorEvent.ts, "From", operator.ge),
+        TimeFilter(ProcessorEvent.ts, "Before", operator.lt),
+    )
+    column_formatters: ClassVar = {
+        "ts": lambda view, context, row, name: local_time(row.ts, "milliseconds"),
+        "camera": lambda view, context, row, name: row.processor.camera.name,
+        "kind": lambda view, context, row, name: row.processor.kind,
+        "score": lambda view, context, row, name: "" if row.score is None else f"{row.score:.2f}",
+    }
+    column_formatters_export: ClassVar = {
+        "camera": lambda view, context, row, name: row.processor.camera.name,
+        "processor": lambda view, context, row, name: row.processor.name,
+        "kind": lambda view, context, row, name: row.processor.kind,
+    }
+
+    def __init__(self) -> None:
+        super().__init__("Events", "event")
+
+    def get_query(self) -> Any:
+        """Events with their processor and camera, so that a page is one query."""
+        return db.session.query(ProcessorEvent).options(_RELATED)
+
+    def search_placeholder(self) -> str:
+        """What the search looks at."""
+        return "camera or processor"
+
+    def _apply_search(self, query: Any, count_query: Any, joins: Any, count_joins: Any, search: str) -> Any:
+        """Names live in small tables: found there, the events come from their index."""
+        found = (
+            select(Processor.id)
+            .join(Camera, Camera.id == Processor.camera_id)
+            .where(
+                or_(
+                    Processor.name.icontains(search, autoescape=True),
+                    Camera.name.icontains(search, autoescape=True),
+                )
+            )
+        )
+        return query.filter(ProcessorEvent.processor_id.in_(found)), count_query, joins, count_joins
+
+    def export_rows(self) -> Iterator[ProcessorEvent]:
+        """Events, oldest last, each read starting where the one before ended: not by an offset, which
+        would read everything before it again."""
+        args = self._get_list_extra_args()
+        query = self.get_query()
+        if args.search:
+            query, *_ = self._apply_search(query, None, {}, {}, args.search)
+        for index, _, value in args.filters or ():
+            flt = self._filters[index]
+            query = flt.apply(query, flt.clean(value))
+        query = query.order_by(ProcessorEvent.ts.desc(), ProcessorEvent.id.desc()).limit(_EXPORT_ROWS)
+        after = None
+        while True:
+            rows = (query if after is None else query.filter(after)).all()
+            yield from rows
+            if len(rows) < _EXPORT_ROWS:
+                return
+            ts, key = rows[-1].ts, rows[-1].id
+            after = and_(ProcessorEvent.ts <= ts, or_(ProcessorEvent.ts < ts, ProcessorEvent.id < key))
+            db.session.rollback()
+            db.session.expunge_all()

@@ -1,0 +1,24 @@
+"""The first page: what is going on, and what to do next."""
+
+from __future__ import annotations
+
+from flask_admin import AdminIndexView, expose
+from sqlalchemy import select
+
+from server.extensions import db
+from server.models import Processor
+from server.services.status import camera_statuses
+from server.web.admin.page import Page
+
+
+class HomeView(Page, AdminIndexView):  # type: ignore[misc]
+    """Every camera with its state and its processors."""
+
+    @expose("/")
+    def index(self) -> str:
+        """The page."""
+        processors: dict[int, list[Processor]] = {}
+        for processor in db.session.scalars(select(Processor).order_by(Processor.name)):
+            processors.setdefault(processor.camera_id, []).append(processor)
+        cameras = sorted(camera_statuses().values(), key=lambda camera: camera.name.lower())
+        return self.render("hypersight/home.html", cameras=cameras, processors=processors)
