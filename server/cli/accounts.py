@@ -91,7 +91,7 @@ def revoke_token_command(name: str) -> None:
 def _ask() -> str:
     """A password: typed twice and not shown, or the first line of a pipe."""
     if not sys.stdin.isatty():
-        return click.get_text_stream("stdin").readline().rstrip("\r\n")
+        return sys.stdin.readline().rstrip("\r\n")
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 

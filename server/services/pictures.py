@@ -57,7 +57,7 @@ def read_jpeg(data: bytes, field: str, enough: tuple[int, int]) -> SentPicture:
     if abs(wide * factor - width) > factor or abs(high * factor - height) > factor:
         # The camera was held upright: the picture says so and was turned.
         width, height = height, width
-    return SentPicture(width, height, picture)
+    return SentPicture(width, height, np.asarray(picture, np.uint8))
 
 
 def _size(data: bytes, field: str) -> tuple[int, int]:

@@ -89,6 +89,7 @@ def init_app(app: Flask) -> None:
     for name in ("metrics", "status", "detect"):
         if name in app.blueprints:
             csrf.exempt(app.blueprints[name])
+    app.register_error_handler(CSRFError, _stale_form)
     app.register_blueprint(_make_blueprint(_make_limiter(app, settings), settings))
 
 
@@ -163,7 +164,6 @@ def _make_blueprint(limiter: Limiter, settings: Settings) -> Blueprint:
     blueprint.add_url_rule("/logout", "logout", logout, methods=["POST"])
     blueprint.add_url_rule("/password", "password", password, methods=["GET", "POST"])
     blueprint.register_error_handler(TooManyRequests, _too_many)
-    blueprint.register_error_handler(CSRFError, _stale_form)
     return blueprint
 
 
@@ -218,6 +218,9 @@ def _too_many(error: TooManyRequests) -> ResponseReturnValue:
 
 
 def _stale_form(error: CSRFError) -> ResponseReturnValue:
-    """The page lay open longer than its session: let it be sent again."""
-    flash("The page had been open for too long. Please try again.", "warning")
-    return redirect(request.full_path.rstrip("?"))
+    """A page that lay open longer than its session, or a form from somewhere else."""
+    if request.endpoint == "auth.login":
+        flash("The page had been open for too long. Please try again.", "warning")
+        return redirect(request.full_path.rstrip("?"))
+    message = "This page is not current any more. Go back, load it again, and repeat what you did."
+    return render_template("hypersight/error.html", status=400, message=message), 400

@@ -23,7 +23,9 @@ def put_error(form: Form, name: str, message: str) -> None:
 def put_invalid(form: Form, error: InvalidInput) -> None:
     """Show what a service refused at the field it names."""
     message = error.message
-    put_error(form, error.field, message[:1].upper() + message[1:] + ("" if message[-1:] in ".!?" else "."))
+    if message.split(" ")[0].isalpha():
+        message = message[0].upper() + message[1:]
+    put_error(form, error.field, message if message.endswith((".", "!", "?")) else f"{message}.")
 
 
 class NumberField(FloatField):  # type: ignore[misc]

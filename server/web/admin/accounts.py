@@ -131,7 +131,7 @@ class TokenView(TableView):
     def __init__(self) -> None:
         super().__init__("API tokens", "token")
 
-    @expose("/new/", methods=("GET", "POST"))
+    @expose("/new/", methods=("GET", "POST"))  # type: ignore[untyped-decorator]
     def create_view(self) -> ResponseReturnValue:
         """Make a token. The answer to the form shows it: it is stored nowhere, not even in a cookie."""
         if not self.can_create:
@@ -146,7 +146,7 @@ class TokenView(TableView):
                 return self.render("hypersight/token_made.html", name=form.name.data, token=token)
         return self.render(self.create_template, form=form, return_url=self.get_url(".index_view"))
 
-    @expose("/revoke", methods=("POST",))
+    @expose("/revoke", methods=("POST",))  # type: ignore[untyped-decorator]
     def revoke_view(self) -> ResponseReturnValue:
         """Refuse a token from now on."""
         name = request.form.get("name", "")

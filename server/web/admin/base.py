@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,6 +11,8 @@ from typing import Any, ClassVar
 from flask import Response, abort, flash, request
 from flask_admin import expose
 from flask_admin.contrib.sqla import ModelView
+from flask_admin.helpers import is_form_submitted
+from markupsafe import Markup
 from wtforms import Form
 
 from server.errors import HypersightError, InvalidInput
@@ -24,6 +27,10 @@ from server.web.forms import put_invalid
 _FILTER = re.compile(r"flt\d*_(\w+)")
 _MAX_PAGE = 1_000_000
 _MAX_ID = 2**63 - 1
+
+
+def _json_cell(view: Any, value: Any, name: str) -> Markup:
+    return Markup("<code>{}</code>").format(json.dumps(value)) if value else Markup("–")
 
 
 class TableView(Page, ModelView):  # type: ignore[misc]
@@ -48,6 +55,14 @@ class TableView(Page, ModelView):  # type: ignore[misc]
     page_size = 50
     action_disallowed_list = ("delete",)
     column_display_pk = True
+    column_type_formatters: ClassVar = {
+        bool: lambda view, value, name: "yes" if value else "no",
+        datetime: lambda view, value, name: local_time(value),
+        list: _json_cell,
+        dict: _json_cell,
+        type(None): lambda view, value, name: "",
+    }
+    column_type_formatters_detail = column_type_formatters
 
     def __init__(self, title: str, endpoint: str) -> None:
         super().__init__(self.model_class, db, name=title, endpoint=endpoint)
@@ -87,8 +102,14 @@ class TableView(Page, ModelView):  # type: ignore[misc]
             return None
         return db.session.get(self.model, int(text))
 
+    def validate_form(self, form: Form) -> bool:
+        """Whether the form was sent. What is in it is checked in one go when it is saved."""
+        return bool(is_form_submitted())
+
     def create_model(self, form: Form) -> Any:
         """Save a new row and return it, or False with the errors at their fields."""
+        if not form.validate():
+            return False
         try:
             key = self.save_new(form)
         except HypersightError as error:
@@ -99,6 +120,8 @@ class TableView(Page, ModelView):  # type: ignore[misc]
 
     def update_model(self, form: Form, model: Any) -> bool:
         """Save a changed row, or put the errors at their fields."""
+        if not form.validate():
+            return False
         try:
             self.save(form, model)
         except HypersightError as error:
@@ -137,7 +160,7 @@ class TableView(Page, ModelView):  # type: ignore[misc]
             for index, flt in enumerate(self._filters or [])
         ]
 
-    @expose("/export/<export_type>/")
+    @expose("/export/<export_type>/")  # type: ignore[untyped-decorator]
     def export(self, export_type: str) -> Response:
         """All rows that the list's search and filters pick, streamed."""
         if export_type not in self.export_types:

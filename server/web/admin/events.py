@@ -82,6 +82,7 @@ class EventView(TableView):
         "ts": lambda view, context, row, name: local_time(row.ts, "milliseconds"),
         "camera": lambda view, context, row, name: row.processor.camera.name,
         "kind": lambda view, context, row, name: row.processor.kind,
+        "passes": lambda view, context, row, name: row.passes or "",
         "score": lambda view, context, row, name: "" if row.score is None else f"{row.score:.2f}",
     }
     column_formatters_export: ClassVar = {

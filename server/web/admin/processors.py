@@ -104,16 +104,20 @@ class ProcessorView(TableView):
         BooleanEqualFilter(Processor.enabled, "Enabled"),
     )
     column_formatters: ClassVar = {
-        "zones": lambda view, context, row, name: len(row.zones) or "–",
-        "lines": lambda view, context, row, name: len(row.lines) or "–",
+        "zones": lambda view, context, row, name: len(row.zones),
+        "lines": lambda view, context, row, name: len(row.lines),
     }
-    column_formatters_detail: ClassVar = {}
+    column_formatters_detail: ClassVar[dict[str, Any]] = {}
     column_formatters_export: ClassVar = {"camera": lambda view, context, row, name: row.camera.name}
     form = ProcessorForm
     details_template = "hypersight/processor.html"
 
     def __init__(self) -> None:
         super().__init__("Processors", "processor")
+
+    def search_placeholder(self) -> str:
+        """What the search looks at."""
+        return "name or camera"
 
     def metric_of(self, row: Processor) -> str:
         """Which call of the API answers for it."""
