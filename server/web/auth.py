@@ -22,6 +22,7 @@ from wtforms.validators import EqualTo, InputRequired
 
 from server.config import Settings
 from server.errors import ConfigError, InvalidInput
+from server.extensions import db
 from server.models import User
 from server.services.accounts import (
     ADMINISTRATOR,
@@ -35,7 +36,7 @@ from server.web.forms import put_error
 
 SESSION_LIFETIME = timedelta(days=7)
 """A session ends when it has not been used for so long."""
-_PUBLIC = ("auth.login", "admin.static", "pages.static")
+_PUBLIC = ("auth.login", "admin.static")
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]
@@ -118,7 +119,9 @@ def _load_user(key: str) -> User | None:
 
 
 def _guard() -> ResponseReturnValue | None:
-    if not for_people() or request.endpoint in _PUBLIC or current_user.is_authenticated:
+    if request.path.startswith("/static/") or not for_people():
+        return None
+    if request.endpoint in _PUBLIC or current_user.is_authenticated:
         return None
     target = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("auth.login", next=target))
@@ -138,7 +141,7 @@ def _make_limiter(app: Flask, settings: Settings) -> Limiter:
         get_remote_address,
         app=app,
         storage_uri=address,
-        storage_options={"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+        storage_options={"socket_connect_timeout": 1, "socket_timeout": 1},
         in_memory_fallback_enabled=True,
         key_prefix="hypersight-login",
     )
@@ -202,6 +205,8 @@ def password() -> ResponseReturnValue:
         except InvalidInput as error:
             put_error(form, error.field, error.message)
         else:
+            # What this request read of the account before is out of date.
+            db.session.rollback()
             user = get_user(current_user.id)
             if user is None:
                 abort(404)

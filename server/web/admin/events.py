@@ -126,10 +126,10 @@ class EventView(TableView):
         for index, _, value in args.filters or ():
             flt = self._filters[index]
             query = flt.apply(query, flt.clean(value))
-        query = query.order_by(ProcessorEvent.ts.desc(), ProcessorEvent.id.desc()).limit(_EXPORT_ROWS)
+        query = query.order_by(ProcessorEvent.ts.desc(), ProcessorEvent.id.desc())
         after = None
         while True:
-            rows = (query if after is None else query.filter(after)).all()
+            rows = (query if after is None else query.filter(after)).limit(_EXPORT_ROWS).all()
             yield from rows
             if len(rows) < _EXPORT_ROWS:
                 return

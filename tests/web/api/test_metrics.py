@@ -11,7 +11,7 @@ from tests.conftest import AppMaker
 from tests.databases import every_database
 from tests.factories import at, event, observation, processor
 
-pytestmark = pytest.mark.usefixtures("session", "kinds")
+pytestmark = pytest.mark.usefixtures("session")
 
 
 @pytest.fixture

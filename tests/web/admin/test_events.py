@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import csv
+import io
+import re
+import tracemalloc
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import event as sql_event
+
+from server.extensions import db
+from server.models import Processor, ProcessorEvent
+from server.web.admin import events
+from tests.conftest import AppMaker
+from tests.databases import every_database
+from tests.factories import at, camera, event, processor
+from tests.web.browser import Browser
+
+pytestmark = pytest.mark.usefixtures("session")
+
+
+@pytest.fixture
+def app(make_app: AppMaker) -> Flask:
+    """An application whose people live in Berlin."""
+    return make_app(TIMEZONE="Europe/Berlin")
+
+
+@pytest.fixture
+def line() -> Processor:
+    """A traffic processor of the camera Door, with three events a minute apart."""
+    one = processor("traffic", camera(name="Door"), name="Line")
+    event(one, at(0), passes=1, direction="in", track=1, zone="line 1", score=0.876)
+    event(one, at(60), passes=1, direction="out", track=2)
+    event(one, at(120.5), passes=1, direction="in", track=3)
+    return one
+
+
+@pytest.fixture
+def room() -> Processor:
+    """A persons processor of the camera Hall, with one event."""
+    one = processor("persons", camera(name="Hall"), name="Room")
+    event(one, at(30), count=4)
+    return one
+
+
+@pytest.fixture
+def statements(app: Flask) -> Iterator[list[str]]:
+    """The SQL of everything from here on."""
+    seen: list[str] = []
+
+    def note(connection, cursor, statement, *rest) -> None:
+        seen.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    sql_event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    sql_event.remove(engine, "before_cursor_execute", note)
+
+
+def times(browser: Browser, query: str = "") -> list[str]:
+    text = browser.get(f"/admin/event/{query}").text
+    return [time[11:] for time in re.findall(r'class="col-ts">([^<]*)<', text)]
+
+
+@every_database
+def test_events_are_listed_newest_first_in_local_time(
+    admin: Browser, line: Processor, room: Processor
+) -> None:
+    assert times(admin) == ["13:02:00.500", "13:01:00.000", "13:00:30.000", "13:00:00.000"]
+    assert times(admin, "?sort=0")[0] == "13:00:00.000"
+    text = admin.get("/admin/event/").text
+    assert "Door" in text and "Line" in text and "line 1" in text and "0.88" in text
+    assert "Europe/Berlin" in text
+
+
+@every_database
+def test_events_are_filtered_by_camera_processor_kind_direction_and_time(
+    admin: Browser, line: Processor, room: Processor
+) -> None:
+    assert times(admin, f"?flt0_0={room.camera_id}") == ["13:00:30.000"]
+    assert times(admin, f"?flt1_1={line.id}") == ["13:02:00.500", "13:01:00.000", "13:00:00.000"]
+    assert times(admin, "?flt2_2=persons") == ["13:00:30.000"]
+    assert times(admin, "?flt3_3=out") == ["13:01:00.000"]
+    assert times(admin, "?flt4_4=2026-03-27T13:00:30&flt5_5=2026-03-27T13:02") == [
+        "13:01:00.000",
+        "13:00:30.000",
+    ]
+    assert times(admin, "?flt4_4=2026-03-27T12:02:00Z") == ["13:02:00.500"]
+    assert times(admin, f"?flt0_0={line.camera_id}&flt3_3=in&search=LIN") == ["13:02:00.500", "13:00:00.000"]
+    assert times(admin, "?search=hall") == ["13:00:30.000"]
+    assert times(admin, "?search=%25") == []
+
+
+@pytest.mark.parametrize(
+    "query", ["?flt4_4=soon", "?flt0_0=x", "?flt1_1=-5", "?flt1_1=" + "9" * 30, "?page=10"]
+)
+def test_a_filter_that_makes_no_sense_does_no_harm(admin: Browser, line: Processor, query: str) -> None:
+    response = admin.get(f"/admin/event/{query}")
+    assert response.status_code == 200
+    assert ("no value to filter by" in response.text) is ("flt" in query)
+
+
+def test_an_empty_list_says_when_events_appear(admin: Browser) -> None:
+    assert "Events appear when" in admin.get("/admin/event/").text
+    assert "Nothing fits" in admin.get("/admin/event/?search=x").text
+
+
+@every_database
+def test_a_page_never_counts_the_table_and_takes_few_statements(
+    admin: Browser, line: Processor, room: Processor, statements: list[str]
+) -> None:
+    for number in range(60):
+        event(line, at(1000 + number), passes=1)
+    statements.clear()
+    assert len(times(admin)) == 50
+    assert not [statement for statement in statements if "count(*)" in statement.lower()]
+    assert len([s for s in statements if "FROM processor_events" in s]) == 1
+    assert len(statements) < 12
+    assert len(times(admin, "?page=1")) == 14
+
+
+def test_an_event_cannot_be_made_changed_or_deleted(admin: Browser, line: Processor) -> None:
+    key = db.session.query(ProcessorEvent.id).first()[0]
+    assert admin.get(f"/admin/event/details/?id={key}").status_code == 200
+    assert admin.get("/admin/event/new/").status_code == 302
+    assert admin.get(f"/admin/event/edit/?id={key}").status_code == 302
+    token = admin.token("/admin/camera/new/")
+    for path in ("new/", f"edit/?id={key}", "delete/", "action/"):
+        admin.raw_post(
+            f"/admin/event/{path}", {"csrf_token": token, "id": key, "rowid": key, "action": "delete"}
+        )
+    db.session.rollback()
+    assert db.session.query(ProcessorEvent).count() == 3
+
+
+@every_database
+def test_the_export_holds_what_the_filters_pick_across_reads(
+    admin: Browser, line: Processor, room: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_EXPORT_ROWS", 2)
+    for number in range(5):
+        event(line, at(300), track=100 + number, passes=1)
+    rows = list(csv.DictReader(io.StringIO(admin.get(f"/admin/event/export/csv/?flt1_1={line.id}").text)))
+    assert [row["track"] for row in rows] == ["104", "103", "102", "101", "100", "3", "2", "1"]
+    assert rows[-1]["ts"] == "2026-03-27T13:00:00.000000+01:00"
+    assert (rows[-1]["camera"], rows[-1]["processor"], rows[-1]["kind"]) == ("Door", "Line", "traffic")
+    found = admin.get("/admin/event/export/json/?search=room").get_json()
+    assert [(one["count"], one["passes"], one["direction"]) for one in found] == [(4, 0, None)]
+    assert datetime.fromisoformat(found[0]["ts"]) == at(30)
+    assert admin.get("/admin/event/export/json/?search=nothing").get_json() == []
+
+
+def test_the_export_of_many_events_takes_little_memory(admin: Browser, line: Processor) -> None:
+    rows = [
+        {"processor_id": line.id, "ts": at(number), "key": f"many {number}", "passes": 1}
+        for number in range(8_000)
+    ]
+    db.session.execute(ProcessorEvent.__table__.insert(), rows)
+    db.session.commit()
+    tracemalloc.start()
+    response = admin.get("/admin/event/export/csv/")
+    lines = sum(chunk.count(b"\n") for chunk in response.iter_encoded())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert lines == 8_004
+    assert peak < 12_000_000
