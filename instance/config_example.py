@@ -21,5 +21,6 @@ SECRET_KEY = "{secret_key}"
 # OBJECT_DETECTOR_URL = "http://192.0.2.10:5000/detect"
 # OBJECT_DETECTOR_TOKEN = ""
 
-# Answer the metrics API without a token. Only for a server that listens on loopback.
-API_ANONYMOUS = False
+# Whether the metrics API answers without a token. Left out: ./start lets it as long as only programs on
+# this machine can connect (--host 127.0.0.1, no TRUSTED_PROXIES), and everything else asks for one.
+# API_ANONYMOUS = False

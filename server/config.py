@@ -118,6 +118,12 @@ def load_settings(
     return _complete(Settings(INSTANCE_DIR=directory, **values))
 
 
+def is_set(name: str, instance_dir: Path) -> bool:
+    """Whether the environment or the instance's config.py says anything about a setting."""
+    fields = {f.name: f for f in dataclasses.fields(Settings)}
+    return name in os.environ or name in _read_file(instance_dir.resolve() / "config.py", fields)
+
+
 def embedded_redis_socket(instance_dir: Path) -> Path:
     """Where the embedded Redis of an instance listens.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import select
 
 from server.extensions import db
 from server.media.demo.choreography import MIDDLE
-from server.models import Camera, Processor
+from server.models import Camera, Processor, ProcessorEvent
 from server.processors import KINDS
 from server.services.cameras import CameraInput, ProcessorInput, create_camera, create_processor
 from server.services.transactions import translated
@@ -38,6 +39,34 @@ def add_demo_camera(clip: Path) -> int | None:
     for kind in KINDS.keys() - there:
         create_processor(camera_id, kind, _processor(kind))
     return camera_id
+
+
+def is_used(clip: Path) -> bool:
+    """Whether a camera plays `clip`. Raises StorageError."""
+    with translated():
+        found = db.session.scalar(select(Camera.id).where(Camera.stream_url == str(clip)).limit(1))
+        db.session.rollback()
+    return found is not None
+
+
+def first_event(since: datetime) -> str | None:
+    """The first thing that was noticed from `since` (aware) on, for people. Raises StorageError."""
+    wanted = (
+        select(Camera.name, Processor.name, ProcessorEvent.passes, ProcessorEvent.count)
+        .join_from(ProcessorEvent, Processor)
+        .join(Camera)
+        .where(ProcessorEvent.ts >= since)
+        .order_by(ProcessorEvent.ts)
+        .limit(1)
+    )
+    with translated():
+        row = db.session.execute(wanted).first()
+        db.session.rollback()
+    if row is None:
+        return None
+    camera, processor, passes, count = row
+    what = f"{count} here" if count is not None else f"{passes} passed" if passes else "an event"
+    return f"camera {camera}, {processor}: {what}"
 
 
 def _processor(kind: str) -> ProcessorInput:
