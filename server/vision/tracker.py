@@ -10,48 +10,35 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
-
-import lap
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from server.domain.detections import LABELS, Detections
 from server.domain.geometry import Box, Point
-from server.domain.tracks import BORDER, Track, TrackState, exit_point
-from server.vision.motion import Motion, Noise, box_size
+from server.domain.tracks import Track, TrackState, exit_point
+from server.vision.association import GROUPS, NOISE, Found, Mode, assign, inside_frame, same_thing
+from server.vision.motion import Motion
 
 STATE_VERSION = 1
 """Of what `Tracker.state` returns. Any change of its meaning needs another number."""
 
-Floats: TypeAlias = npt.NDArray[np.float64]
-
-_FORBIDDEN = 1e6
-_GROUPS = {"person": 0, "bicycle": 1, "motorcycle": 1, "car": 2, "bus": 2, "truck": 2}
-"""Classes a detector mixes up share a group; a track never changes its group."""
-_NOISE = (
-    Noise(edge=0.05, drift=0.08, jerk=0.5, speed=1.0),
-    Noise(edge=0.05, drift=0.08, jerk=1.0, speed=2.0),
-    Noise(edge=0.04, drift=0.06, jerk=1.0, speed=2.0),
-)
-"""For each group, in units of `box_size`."""
-
 
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
-    """Limits of the tracker. Scores 0..1, times in microseconds, distances in box sizes.
+    """Limits of the tracker. Scores 0..1, times in microseconds.
 
     Raises ValueError where they contradict each other.
     """
 
     aspect: float = 16 / 9
     """The frame's width divided by its height."""
+    faint_score: float = 0.05
+    """Weaker detections are ignored; from here on they may be the first sign of somebody entering."""
     low_score: float = 0.1
-    """Weaker detections are ignored."""
-    high_score: float = 0.35
+    """Detections from here on keep a track."""
+    high_score: float = 0.4
     """Detections from here on are matched first, and may bring a lost track back."""
-    birth_score: float = 0.4
-    """Detections from here on begin a track."""
+    birth_score: float = 0.45
+    """A track needs one detection from here on to count."""
     confirm_hits: int = 2
     confirm_us: int = 150_000
     confirm_scores: float = 0.65
@@ -62,18 +49,10 @@ class TrackerSettings:
     """A track not seen for this long is given up."""
     leaving_us: int = 350_000
     """The same for a track that was last seen going out over the border."""
-    gate: float = 16.0
-    """Largest squared distance of a match, in variances of the prediction."""
-    reach: float = 0.5
-    """Largest distance of a match just after the last one, …"""
-    reach_per_s: float = 2.0
-    """… and how much it grows for each second without one, …"""
-    reach_max: float = 1.6
-    """… up to this."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low_score <= self.high_score <= self.birth_score <= 1:
-            raise ValueError("scores must be in the order 0 <= low_score <= high_score <= birth_score <= 1")
+        if not 0 <= self.faint_score <= self.low_score <= self.high_score <= self.birth_score <= 1:
+            raise ValueError("scores must rise from faint_score over low_score and high_score to birth_score")
         if self.aspect <= 0 or self.confirm_hits < 1:
             raise ValueError("aspect must be above 0 and confirm_hits at least 1")
 
@@ -92,6 +71,7 @@ class _Followed:
     seen_us: int
     id: int = 0
     hits: int = 1
+    height: float = 0.0
     votes: dict[str, float] = field(default_factory=dict)
 
     def label(self) -> str:
@@ -101,10 +81,19 @@ class _Followed:
     def see(self, label: str, score: float, box: Box, ts_us: int, blur: float) -> None:
         """Take in the detection of this frame."""
         self.motion.correct(box, blur)
+        kept = math.exp((self.seen_us - ts_us) / _SHRINK_US)
+        self.height = max(box.height, box.height + (self.height - box.height) * kept)
         self.box, self.score, self.seen_us = box, score, ts_us
         self.best_score = max(self.best_score, score)
         self.hits += 1
         self.votes[label] = self.votes.get(label, 0.0) + score
+
+    def room(self) -> Box:
+        """The box with the space above and below that it filled a moment ago: where a detector that
+        splits somebody in two puts the other half."""
+        spare = max(0.0, self.height - self.box.height)
+        side = self.box.width * _LOOSE
+        return Box(self.box.x1 - side, self.box.y1 - spare, self.box.x2 + side, self.box.y2 + spare)
 
     def velocity(self) -> Point:
         """Of the whole box; 0 along an axis where it hardly moves, so that somebody who stands at the
@@ -144,6 +133,7 @@ class _Followed:
             "first_box": list(self.first_box),
             "seen_us": self.seen_us,
             "hits": self.hits,
+            "height": self.height,
             "votes": dict(self.votes),
         }
 
@@ -151,7 +141,7 @@ class _Followed:
     def restore(cls, state: Mapping[str, Any], aspect: float) -> _Followed:
         """The opposite of `state`."""
         values = dict(state)
-        values["motion"] = Motion.restore(values["motion"], _NOISE[values["group"]], aspect)
+        values["motion"] = Motion.restore(values["motion"], NOISE[values["group"]], aspect)
         values["box"] = Box(*values["box"])
         values["first_box"] = Box(*values["first_box"])
         values["votes"] = dict(values["votes"])
@@ -160,24 +150,12 @@ class _Followed:
 
 _STILL = 0.1
 """Below this many of its own widths (heights) a second a box counts as standing."""
-_FADE_SEEN, _FADE_HIDDEN = 5.0, 1.0
+_FADE_SEEN, _FADE_HIDDEN = 5.0, 1.5
 """Time constants in seconds with which a velocity fades: people who vanish have often stopped."""
-_WEAK_IOU = 0.3
-"""A weak detection must overlap the expected box at least this much."""
 _WEAK_BLUR = 1.5
-_SAME_IOU, _INSIDE = 0.6, 0.85
-"""A detection that overlaps a followed box this much, or of whose area this share lies inside it, is
-taken for a second box around the same thing."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A usable detection."""
-
-    label: str
-    group: int
-    score: float
-    box: Box
+_SHRINK_US = 5_000_000
+"""Time constant with which a followed thing is taken to have become less tall."""
+_LOOSE = 0.1
 
 
 class Tracker:
@@ -247,59 +225,50 @@ class Tracker:
                 track.motion.predict(dt, _FADE_SEEN if track.seen_us == self._last_us else _FADE_HIDDEN)
         self._last_us = ts_us
 
-    def _usable(self, detections: Detections) -> list[_Found]:
+    def _usable(self, detections: Detections) -> list[Found]:
         """Those strong enough, with a finite box that has an area."""
         found = []
         for label, score, box in detections.as_list():
-            if score >= self.settings.low_score and math.isfinite(sum(box)) and box.width > 0 < box.height:
-                found.append(_Found(label, _GROUPS[label], score, box))
+            if score >= self.settings.faint_score and math.isfinite(sum(box)) and box.width > 0 < box.height:
+                found.append(Found(label, GROUPS[label], score, box))
         return found
 
-    def _match(self, found: Sequence[_Found], ts_us: int) -> set[int]:
+    def _match(self, found: Sequence[Found], ts_us: int) -> set[int]:
         """Give each track its detection; returns the indices of those given away."""
         settings = self.settings
-        tracks = [t for t in self._tracks if ts_us - t.seen_us <= settings.hidden_us]
+        alive = [t for t in self._tracks if ts_us - t.seen_us <= settings.hidden_us]
+        sure = [t for t in alive if t.id]
         high = [i for i, item in enumerate(found) if item.score >= settings.high_score]
+        low = [i for i, item in enumerate(found) if item.score >= settings.low_score]
         taken: set[int] = set()
-        left = set(range(len(tracks)))
-        for t, d in self._assign(tracks, [found[i] for i in high], ts_us, weak=False):
-            item = found[high[d]]
-            tracks[t].see(item.label, item.score, item.box, ts_us, 1.0)
-            taken.add(high[d])
-            left.discard(t)
-        remaining = [tracks[t] for t in sorted(left)]
-        low = [i for i in range(len(found)) if i not in taken]
-        for t, d in self._assign(remaining, [found[i] for i in low], ts_us, weak=True):
-            item = found[low[d]]
-            remaining[t].see(item.label, item.score, item.box, ts_us, _WEAK_BLUR)
-            taken.add(low[d])
+        for tracks, among, mode in (
+            (sure, high, Mode.LIKELY),
+            (sure, low, Mode.OVERLAPPING),
+            (sure, high, Mode.NEAR),
+            ([t for t in alive if not t.id], range(len(found)), Mode.LIKELY),
+        ):
+            waiting = [t for t in tracks if t.seen_us != ts_us]
+            free = [i for i in among if i not in taken]
+            for t, d in assign(waiting, [found[i] for i in free], ts_us, settings.aspect, mode):
+                item = found[free[d]]
+                blur = 1.0 if item.score >= settings.high_score else _WEAK_BLUR
+                waiting[t].see(item.label, item.score, item.box, ts_us, blur)
+                taken.add(free[d])
         return taken
 
-    def _assign(
-        self, tracks: Sequence[_Followed], found: Sequence[_Found], ts_us: int, weak: bool
-    ) -> list[tuple[int, int]]:
-        """Best pairs (index of track, index of detection) within the gate."""
-        if not tracks or not found:
-            return []
-        costs = _costs(tracks, found, ts_us, self.settings, weak)
-        _, column_of, _ = lap.lapjv(costs, extend_cost=True, cost_limit=_COST_LIMIT)
-        return [(t, int(d)) for t, d in enumerate(column_of) if d >= 0 and costs[t, d] < _COST_LIMIT]
-
-    def _begin(self, found: Sequence[_Found], expected: Sequence[Box], ts_us: int) -> None:
+    def _begin(self, found: Sequence[Found], expected: Sequence[Box], ts_us: int) -> None:
         """Begin tracks at what is left, unless it looks like a second box around something followed."""
         known = [
             (track.group, shape)
             for track, before in zip(self._tracks, expected, strict=True)
             if track.seen_us == ts_us
-            for shape in (track.box, before)
+            for shape in (track.room(), before, track.box)
         ]
         for item in found:
-            if item.score < self.settings.birth_score:
-                continue
-            if any(group == item.group and _same(item.box, shape) for group, shape in known):
+            if any(group == item.group and same_thing(item.box, shape) for group, shape in known):
                 continue
             known.append((item.group, item.box))
-            motion = Motion.start(item.box, _NOISE[item.group], self.settings.aspect)
+            motion = Motion.start(item.box, NOISE[item.group], self.settings.aspect)
             self._tracks.append(
                 _Followed(
                     motion=motion,
@@ -310,6 +279,7 @@ class Tracker:
                     first_us=ts_us,
                     first_box=item.box,
                     seen_us=ts_us,
+                    height=item.box.height,
                     votes={item.label: item.score},
                 )
             )
@@ -329,7 +299,7 @@ class Tracker:
             elif track.id and track.seen_us == ts_us:
                 reports.append(track.report(TrackState.SEEN, track.box))
             elif track.id:
-                reports.append(track.report(TrackState.HIDDEN, _inside_frame(track.motion.outline)))
+                reports.append(track.report(TrackState.HIDDEN, inside_frame(track.motion.outline)))
         self._tracks = kept
         return sorted(reports, key=lambda report: report.id)
 
@@ -338,6 +308,7 @@ class Tracker:
         return (
             track.hits >= settings.confirm_hits
             and track.seen_us - track.first_us >= settings.confirm_us
+            and track.best_score >= settings.birth_score
             and sum(track.votes.values()) >= settings.confirm_scores
         )
 
@@ -350,88 +321,3 @@ class Tracker:
         if outside or exit_point(track.box, track.velocity()) is not None:
             return self.settings.leaving_us
         return self.settings.hidden_us
-
-
-_COST_LIMIT = 60.0
-_OVERLAP_WEIGHT = 4.0
-_SURE_IOU = 0.3
-"""An overlap with the expected box, or the last one while that is `_FRESH`, that is enough for a match
-however surprising: the boxes of those who come in over the border grow by leaps."""
-_FRESH = 0.45
-"""Seconds."""
-
-
-def _costs(
-    tracks: Sequence[_Followed], found: Sequence[_Found], ts_us: int, settings: TrackerSettings, weak: bool
-) -> Floats:
-    """What each pair of track and detection costs, (T, D); `_FORBIDDEN` beyond the gate.
-
-    The cost is the negative log likelihood of the detection under the track's prediction, up to
-    constants, so that a track whose place is uncertain yields to one that is sure; and overlap.
-    """
-    outlines = [t.motion.outline for t in tracks]
-    a = np.array([_inside_frame(o) for o in outlines])[:, None, :]
-    b = np.array([f.box for f in found])[None, :, :]
-    sizes = np.array([box_size(o, settings.aspect) for o in outlines])[:, None]
-    edge = np.array([_NOISE[t.group].edge for t in tracks])[:, None] * sizes
-    squared = np.zeros((len(tracks), len(found)))
-    spread = np.zeros_like(squared)
-    shape = np.zeros_like(squared)
-    distance = np.zeros_like(squared)
-    for k, scale in ((0, settings.aspect), (1, 1.0)):
-        axes = [t.motion.x if k == 0 else t.motion.y for t in tracks]
-        p = np.array([(x.pll, x.plh, x.phh) for x in axes])
-        r = (edge / scale) ** 2
-        d_lo, d_hi = b[:, :, k] - a[:, :, k], b[:, :, k + 2] - a[:, :, k + 2]
-        cut_lo, cut_hi = b[:, :, k] <= BORDER, b[:, :, k + 2] >= 1 - BORDER
-        d = np.where(cut_hi & ~cut_lo, d_lo, np.where(cut_lo & ~cut_hi, d_hi, (d_lo + d_hi) / 2))
-        var = ((p[:, 0] + 2 * p[:, 1] + p[:, 2]) / 4)[:, None] + r
-        grown = d_hi - d_lo
-        var_grown = (p[:, 0] - 2 * p[:, 1] + p[:, 2])[:, None] + 2 * r
-        squared += d * d / var
-        shape += 2 * np.log1p(grown * grown / var_grown / 4)
-        spread += np.log(var * (scale / sizes) ** 2)
-        distance += (d * scale / sizes) ** 2
-    waited = np.array([(ts_us - t.seen_us) / 1e6 for t in tracks])[:, None]
-    reach = np.minimum(settings.reach + settings.reach_per_s * waited, settings.reach_max)
-    overlap = _overlaps(a, b)
-    fresh = (waited <= _FRESH) * _overlaps(np.array([t.box for t in tracks])[:, None, :], b)
-    costs: Floats = (
-        np.minimum(squared, settings.gate) + shape + spread + _SPREAD_BASE + _OVERLAP_WEIGHT * (1 - overlap)
-    )
-    allowed = ((squared <= settings.gate) & (distance <= reach**2)) | (
-        np.maximum(overlap, fresh) >= _SURE_IOU
-    )
-    allowed &= np.array([t.group for t in tracks])[:, None] == np.array([f.group for f in found])[None, :]
-    if weak:
-        allowed &= np.maximum(overlap, fresh) >= _WEAK_IOU
-    return np.where(allowed, costs, _FORBIDDEN)
-
-
-_SPREAD_BASE = -2 * math.log(0.05**2)
-"""Makes the cost of a perfect match about 0."""
-
-
-def _overlaps(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of boxes that broadcast against each other, last axis x1 y1 x2 y2."""
-    wide = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
-    high = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
-    shared = np.maximum(wide, 0) * np.maximum(high, 0)
-    area_a = (a[..., 2] - a[..., 0]) * (a[..., 3] - a[..., 1])
-    area_b = (b[..., 2] - b[..., 0]) * (b[..., 3] - b[..., 1])
-    result: Floats = shared / np.maximum(area_a + area_b - shared, 1e-12)
-    return result
-
-
-def _same(box: Box, known: Box) -> bool:
-    """Whether a detection is probably a second box around what `known` is around."""
-    wide = min(box.x2, known.x2) - max(box.x1, known.x1)
-    high = min(box.y2, known.y2) - max(box.y1, known.y1)
-    shared = max(wide, 0.0) * max(high, 0.0)
-    area = box.width * box.height
-    union = area + known.width * known.height - shared
-    return shared >= _SAME_IOU * union or shared >= _INSIDE * area
-
-
-def _inside_frame(box: Box) -> Box:
-    return Box(*(min(max(value, 0.0), 1.0) for value in box))
