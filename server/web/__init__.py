@@ -6,9 +6,13 @@ from flask import Flask
 
 from server.web import admin, api, auth, errors, pages, security
 
+STATIC_SECONDS = 600
+"""How long browsers keep style sheets and scripts without asking whether they have changed."""
+
 
 def init_app(app: Flask) -> None:
     """Register every blueprint and the admin panel."""
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     errors.init_app(app)
     security.init_app(app)
     api.init_app(app)

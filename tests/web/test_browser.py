@@ -1,0 +1,190 @@
+"""The pages in a real browser. Skipped where playwright or a Chromium is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.serving import make_server
+
+from server.services.accounts import create_user
+from tests.web.browser import PASSWORD
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = (
+    os.environ.get("TEST_CHROMIUM")
+    or shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 800}}
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; TEST_CHROMIUM can name one")
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    """Where the application answers."""
+    with app.app_context():
+        create_user("ann", PASSWORD)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser without a screen."""
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=SIZES)
+def page(request: pytest.FixtureRequest, chromium: Any, address: str) -> Iterator[Any]:
+    """A page without cookies; afterwards it must have asked nobody else and complained of nothing."""
+    strangers: list[str] = []
+    complaints: list[str] = []
+    context = chromium.new_context(viewport=SIZES[request.param], base_url=address)
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+
+    def asked(sent: Any) -> None:
+        if not sent.url.startswith((address, "data:")):
+            strangers.append(sent.url)
+
+    page.on("request", asked)
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    context.close()
+    assert strangers == []
+    assert complaints == []
+
+
+def sign_in(page: Any) -> None:
+    page.goto("/")
+    page.get_by_label("Name").fill("ann")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Welcome").wait_for()
+
+
+def go_to(page: Any, name: str) -> None:
+    """Follow the menu, which a phone folds away."""
+    menu = page.get_by_role("button", name="Menu")
+    if menu.is_visible():
+        menu.click()
+    page.get_by_role("navigation", name="Main").get_by_role("link", name=name, exact=True).click()
+
+
+def save(page: Any) -> None:
+    page.get_by_role("button", name="Save").click()
+
+
+def fits(page: Any) -> bool:
+    """Whether nothing sticks out sideways."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def test_a_wrong_password_is_said_and_the_name_stays(page: Any) -> None:
+    page.goto("/admin/event/")
+    page.get_by_label("Name").fill("ann")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("Name or password is wrong.").wait_for()
+    assert page.get_by_label("Name").input_value() == "ann"
+    assert page.get_by_label("Password").input_value() == ""
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Events").wait_for()
+
+
+def test_a_newcomer_adds_a_camera_and_a_processor_with_a_mistake_on_the_way(page: Any) -> None:
+    sign_in(page)
+    page.get_by_role("main").get_by_role("link", name="Create a camera").first.click()
+    page.get_by_label("Name").fill("Entrance")
+    page.get_by_label("Stream URL").fill("/clips/entrance.mp4")
+    save(page)
+    page.locator("td.col-name", has_text="Entrance").wait_for()
+    assert fits(page)
+
+    go_to(page, "Home")
+    page.get_by_role("link", name="Add a processor").click()
+    assert page.get_by_label("Camera").locator("option:checked").inner_text() == "Entrance"
+    crossed = "[[[0, 0], [1, 1],\n [1, 0], [0, 1]]]"
+    page.get_by_label("Name").fill("Room")
+    page.get_by_label("Kind").select_option("persons")
+    page.get_by_label("Zones").fill(crossed)
+    save(page)
+    page.locator("#zones-error").wait_for()
+    assert "cross" in page.locator("#zones-error").inner_text()
+    assert page.get_by_label("Zones").input_value() == crossed
+    assert page.get_by_label("Name").input_value() == "Room"
+    assert fits(page)
+
+    page.get_by_label("Zones").fill("[[[0, 0], [1, 0], [1, 1], [0, 1]]]")
+    save(page)
+    page.locator("td.col-name", has_text="Room").wait_for()
+    go_to(page, "Home")
+    page.get_by_role("link", name="Room").click()
+    page.get_by_text("-d '{\"proc_id\": 1}'").wait_for()
+    assert fits(page)
+
+
+def test_deleting_asks_first(page: Any) -> None:
+    sign_in(page)
+    page.goto("/admin/camera/new/")
+    page.get_by_label("Name").fill("Entrance")
+    page.get_by_label("Stream URL").fill("/clips/entrance.mp4")
+    save(page)
+    questions: list[str] = []
+
+    def answer(yes: bool) -> Any:
+        def reply(dialog: Any) -> None:
+            questions.append(dialog.message)
+            dialog.accept() if yes else dialog.dismiss()
+
+        return reply
+
+    page.once("dialog", answer(False))
+    page.get_by_role("button", name="Delete").click()
+    page.locator("td.col-name", has_text="Entrance").wait_for()
+    page.once("dialog", answer(True))
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_text("No camera yet").wait_for()
+    assert len(questions) == 2 and "Entrance" in questions[0]
+
+
+def test_every_page_fits_its_screen_and_is_reached_by_the_menu(page: Any) -> None:
+    sign_in(page)
+    for name in ("Cameras", "Processors", "Events", "API tokens", "Users", "ann", "Home"):
+        if name == "Home":
+            page.goto("/admin/camera/")
+        go_to(page, name)
+        page.get_by_role("heading", level=1).wait_for()
+        assert fits(page), name
+    go_to(page, "API tokens")
+    page.get_by_role("link", name="Create").click()
+    page.get_by_label("Name").fill("office")
+    save(page)
+    page.get_by_role("button", name="Copy").wait_for()
+    assert fits(page)
