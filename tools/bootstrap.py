@@ -239,11 +239,11 @@ def _watch(process: subprocess.Popen[str]) -> str:
 def _doing(lines: Sequence[str]) -> str:
     """The last thing pip said it does, in few words."""
     for line in reversed(lines[-50:]):
-        fetched = re.search(
-            r"(?:Downloading|Using cached|Processing) (?:\S*/)?([\w.]+)-\S*(?: \(([^)]*)\))?", line
+        fetched = re.match(
+            r"\s*(?:Downloading|Using cached|Processing) (?:\S*/)?([\w.]+)-\S*( \([\d.]+ \w+\))?", line
         )
         if fetched:
-            return f"{fetched[1]} {fetched[2] or ''}".strip()
+            return f"{fetched[1]}{fetched[2] or ''}"
         if line.startswith("Installing collected packages"):
             return f"unpacking {line.count(',') + 1} packages"
     return "asking for packages"

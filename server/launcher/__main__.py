@@ -47,8 +47,8 @@ def main(arguments: Sequence[str]) -> int:
             signal.signal(number, _interrupt)
     try:
         options = parse(arguments, DEFAULT_INSTANCE_DIR)
-        # What an installation writes holds passwords and pictures of people.
-        os.umask(0o077)
+        if not options.instance.exists():
+            check_port(options)
         prepare_directory(options.instance)
         with locked(options) as lock:
             check_port(options)
@@ -76,6 +76,8 @@ class _Run:
             self.screen.say(f"  Configuration written: {self.options.instance / 'config.py'}")
         settings = load_settings(self.options.instance)
         fetch_weights(settings.WEIGHTS_DIR, self.screen)
+        # What is written from here on holds passwords and pictures of people.
+        os.umask(0o077)
         app = create_app(self.options.instance)
         with self.screen.step("Database ready"):
             migrate(app)
