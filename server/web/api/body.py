@@ -20,11 +20,7 @@ _MAX_DIGITS = 20
 def json_object() -> dict[str, Any]:
     """The body as a JSON object, whatever content type it came with. Raises InvalidInput("body", …)."""
     settings: Settings = current_app.extensions["hypersight"]
-    request.max_content_length = settings.MAX_BODY_BYTES
-    try:
-        body = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        raise too_large(settings.MAX_BODY_BYTES) from None
+    body = read_body(settings.MAX_BODY_BYTES)
     if not body:
         raise InvalidInput("body", "is empty; a JSON object is needed")
     try:
@@ -34,6 +30,19 @@ def json_object() -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInput("body", "is not a JSON object")
     return value
+
+
+def read_body(limit: int) -> bytes:
+    """The body, if it has no more than `limit` bytes. Raises InvalidInput("body", …)."""
+    # One more than allowed: a chunked body that is too long is cut there without a word.
+    request.max_content_length = limit + 1
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise too_large(limit) from None
+    if len(body) > limit:
+        raise too_large(limit)
+    return body
 
 
 def too_large(limit: int) -> InvalidInput:

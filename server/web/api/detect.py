@@ -13,7 +13,7 @@ from server.errors import InvalidInput
 from server.services import detection
 from server.services.pictures import SentPicture, read_jpeg
 from server.web.api.auth import require_token
-from server.web.api.body import too_large
+from server.web.api.body import read_body, too_large
 
 DEFAULT_MIN_SCORE = 0.1
 """The detector reports nothing below this, so asking for less brings nothing more."""
@@ -74,11 +74,7 @@ def _pictures(settings: Settings) -> list[tuple[str, bytes]]:
         return _parts(settings.DETECT_MAX_IMAGES, limit)
     if request.mimetype not in ("image/jpeg", "image/jpg"):
         raise InvalidInput("Content-Type", "is neither image/jpeg nor multipart/form-data")
-    try:
-        body = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        raise too_large(limit) from None
-    return [("body", body)]
+    return [("body", read_body(limit))]
 
 
 def _parts(most: int, limit: int) -> list[tuple[str, bytes]]:

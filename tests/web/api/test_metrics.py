@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -237,6 +238,14 @@ def test_a_body_of_ten_megabytes_is_refused_by_name(client: FlaskClient) -> None
         response = client.post(path, data=b'{"proc_id": "' + b"x" * 10_000_000 + b'"}')
         assert response.status_code == 400
         assert response.get_json() == {"err": True, "msg": "body: is larger than 1000000 bytes"}
+
+
+def test_a_body_of_ten_megabytes_in_chunks_is_refused_by_name(client: FlaskClient) -> None:
+    environ = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    stream = io.BytesIO(b'{"proc_id": 1}'.ljust(10_000_000))
+    response = client.post("/traffic", input_stream=stream, environ_overrides=environ)
+    assert response.status_code == 400
+    assert response.get_json() == {"err": True, "msg": "body: is larger than 1000000 bytes"}
 
 
 def test_the_limit_of_the_body_is_a_setting(make_app: AppMaker) -> None:
