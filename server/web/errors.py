@@ -51,10 +51,11 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     if code < 400:
         return error
     messages = {
-        404: f"there is nothing at {request.path}; docs/api.md lists the calls",
+        404: f"There is nothing at {request.path}"
+        + ("." if for_people() else "; docs/api.md lists the calls"),
         405: f"{request.method} is not for {request.path}",
         413: "body: is too large",
-        500: "something went wrong here; the server's log says what",
+        500: "Something went wrong here; the server's log says what.",
     }
     described = messages.get(code, error.description or error.name)
     response, _ = _answer(400 if code == 413 else code, described)

@@ -60,7 +60,7 @@ class EventView(TableView):
         "score",
         "data",
     )
-    column_labels: ClassVar = {"ts": "Time", "count": "People"}
+    column_labels: ClassVar = {"ts": "Time", "count": "People", "clip_import": "From the recording"}
     column_descriptions: ClassVar = {
         "passes": "What it adds to the traffic",
         "count": "How many there are from this moment on",
@@ -82,6 +82,7 @@ class EventView(TableView):
         "ts": lambda view, context, row, name: local_time(row.ts, "milliseconds"),
         "camera": lambda view, context, row, name: row.processor.camera.name,
         "kind": lambda view, context, row, name: row.processor.kind,
+        "clip_import": lambda view, context, row, name: row.clip_import and row.clip_import.file_name,
         "passes": lambda view, context, row, name: row.passes or "",
         "score": lambda view, context, row, name: "" if row.score is None else f"{row.score:.2f}",
     }
@@ -97,6 +98,10 @@ class EventView(TableView):
     def get_query(self) -> Any:
         """Events with their processor and camera, so that a page is one query."""
         return db.session.query(ProcessorEvent).options(_RELATED)
+
+    def title_of(self, row: ProcessorEvent) -> str:
+        """An event by its number."""
+        return f"event {row.id}"
 
     def search_placeholder(self) -> str:
         """What the search looks at."""

@@ -115,6 +115,10 @@ class ProcessorView(TableView):
     def __init__(self) -> None:
         super().__init__("Processors", "processor")
 
+    def title_of(self, row: Processor) -> str:
+        """A processor with what cannot be changed about it."""
+        return f"processor {row} ({row.kind}, camera {row.camera})"
+
     def search_placeholder(self) -> str:
         """What the search looks at."""
         return "name or camera"
