@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from sqlalchemy import and_, or_, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 
 from server.extensions import db
 from server.models import Camera, Processor, ProcessorEvent
@@ -25,7 +25,8 @@ from server.web.admin.page import local_time
 
 _EXPORT_ROWS = 2_000
 """Rows read at once for an export."""
-_RELATED = joinedload(ProcessorEvent.processor).joinedload(Processor.camera)
+_RELATED = selectinload(ProcessorEvent.processor).joinedload(Processor.camera)
+"""Not joined to the events: a join would keep the database from stopping after a page of an index."""
 
 
 def _directions() -> list[tuple[str, str]]:
@@ -42,6 +43,7 @@ class EventView(TableView):
         "No event. Events appear when somebody passes a zone or a line, or when a number of people changes."
     )
     simple_list_pager = True
+    column_auto_select_related = False
 
     column_list = ("ts", "camera", "processor", "direction", "passes", "count", "zone", "track", "score")
     column_details_list = ("id", *column_list, "kind", "key", "clip_import", "data")
@@ -96,7 +98,7 @@ class EventView(TableView):
         super().__init__("Events", "event")
 
     def get_query(self) -> Any:
-        """Events with their processor and camera, so that a page is one query."""
+        """Events with their processor and camera, in two statements."""
         return db.session.query(ProcessorEvent).options(_RELATED)
 
     def title_of(self, row: ProcessorEvent) -> str:
