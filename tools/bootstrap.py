@@ -94,14 +94,15 @@ def is_ready(command: str) -> bool:
     """Whether the environment was filled from exactly the requirements of today."""
     try:
         stamp = json.loads(STAMP.read_text())
-        return PYTHON.exists() and fingerprint(command) in stamp["filled"]
+        # with_python.sh prefers the environment's own Python: where it did not, that one does not work.
+        return Path(sys.prefix) == VENV and fingerprint(command) in stamp["filled"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
 def fingerprint(command: str) -> str:
     """Stands for the requirements of a command and the interpreter they are installed for."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
     for name in sorted({"requirements.txt", REQUIREMENTS[command]}):
         digest.update((PROJECT / name).read_bytes())
     digest.update((VENV / "pyvenv.cfg").read_bytes())

@@ -6,7 +6,7 @@ fits='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
 complete="import ensurepip, venv; $fits"
 
 for check in "$complete" "$fits"; do
-    for python in "${HYPERSIGHT_PYTHON:-}" "$tools/../.venv/bin/python" python3.12 python3.11 python3.10 python3 python; do
+    for python in "$tools/../.venv/bin/python" "${HYPERSIGHT_PYTHON:-}" python3.12 python3.11 python3.10 python3 python; do
         if [ -n "$python" ] && "$python" -E -c "$check" >/dev/null 2>&1; then
             exec "$python" -E "$tools/bootstrap.py" "$@"
         fi

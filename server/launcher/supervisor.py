@@ -19,6 +19,8 @@ from server.launcher.screen import Screen
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_SECONDS = 0.1
+_TOLD_FALLS = 5
+"""So many falls in a row are told each; after that only every so many, as nothing new is said by them."""
 _LAST_SECONDS = 0.5
 """How long the children that end last may take once the others are gone."""
 
@@ -90,6 +92,8 @@ class Supervisor:
         group = child.process.pid if child.process is not None else 0
         code, pause = child.fell()
         self._tell_guardian(-group)
+        if child.failures > _TOLD_FALLS and child.failures % _TOLD_FALLS:
+            return
         how = f"was killed by signal {-code}" if code < 0 else f"ended (exit {code})"
         self._screen.say(
             f"{child.program.title} {how}; starting it again in {pause:.0f} s. "
