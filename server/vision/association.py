@@ -22,7 +22,7 @@ _FORBIDDEN = 1e6
 GROUPS = {"person": 0, "bicycle": 1, "motorcycle": 1, "car": 2, "bus": 2, "truck": 2}
 """Classes a detector mixes up share a group; a track never changes its group."""
 NOISE = (
-    Noise(edge=0.05, drift=0.06, jerk=0.35, speed=1.0),
+    Noise(edge=0.035, drift=0.06, jerk=0.25, speed=1.0),
     Noise(edge=0.05, drift=0.08, jerk=1.0, speed=2.0),
     Noise(edge=0.04, drift=0.06, jerk=1.0, speed=2.0),
 )
@@ -30,9 +30,9 @@ NOISE = (
 
 _GATE = 10.0
 """Largest squared distance of a likely match, in variances of the prediction."""
-_REACH, _REACH_PER_S, _REACH_MAX = 0.5, 2.0, 1.2
+_REACH, _REACH_PER_S, _REACH_MAX = 0.5, 2.0, 1.0
 """Largest distance of a likely match in box sizes: at once, more for each second unseen, at most."""
-_WEAK_IOU = 0.55
+_WEAK_IOU = 0.6
 """A weak detection must overlap the expected box at least this much."""
 _SAME_IOU, _INSIDE = 0.6, 0.85
 """A detection that overlaps a followed box this much, or of whose area this share lies inside it, is
