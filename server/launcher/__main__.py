@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -16,7 +17,7 @@ from typing import NoReturn
 from flask import Flask
 
 from server import create_app
-from server.config import DEFAULT_INSTANCE_DIR, Settings, is_set, load_settings
+from server.config import DEFAULT_INSTANCE_DIR, Settings, embedded_redis_socket, is_set, load_settings
 from server.errors import HypersightError
 from server.launcher.arguments import Options, UsageError, check_port, parse
 from server.launcher.fetching import fetch_weights
@@ -94,6 +95,8 @@ class _Run:
                     self.screen.say(f"  It works: {look.found}")
                 supervisor.run()
             self.screen.say("  Stopping; Ctrl-C again stops it at once")
+        with contextlib.suppress(OSError):
+            embedded_redis_socket(self.options.instance).parent.rmdir()
         self.screen.say("  Stopped")
         return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -18,6 +19,8 @@ from server.launcher.children import Child, Program
 from server.launcher.screen import Screen
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_SET_CHILD_SUBREAPER = 36
+"""From linux/prctl.h."""
 _POLL_SECONDS = 0.1
 _TOLD_FALLS = 5
 """So many falls in a row are told each; after that only every so many, as nothing new is said by them."""
@@ -43,6 +46,7 @@ class Supervisor:
             # Started with nohup, the loss of the terminal is not to end it.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
+        _adopt_orphans()
         self._guard()
         return self
 
@@ -127,6 +131,9 @@ class Supervisor:
         self._end_these(running, guardian.PATIENCE_SECONDS)
         running = [child.process for child in self._children if child.process and child.program.last]
         self._end_these(running, _LAST_SECONDS)
+        for child in self._children:
+            if child.process is not None:
+                self._tell_guardian(-child.process.pid)
 
     def _end_these(self, processes: Sequence[subprocess.Popen[bytes]], patience: float) -> None:
         """Ask them to end, and kill what has not after `patience` seconds, or when asked a second time."""
@@ -145,8 +152,19 @@ class Supervisor:
 
 
 def _left(processes: Sequence[subprocess.Popen[bytes]]) -> bool:
-    """Whether anything is left of the processes' groups."""
+    """Whether anything is left of the processes' groups. What has ended is collected: until then it looks
+    alive to a signal."""
     for process in processes:
-        # An ended process looks alive to a signal until it is collected.
-        process.poll()
+        if process.poll() is not None:
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-process.pid, os.WNOHANG)[0]:
+                    pass
     return any(guardian.send(process.pid, 0) for process in processes)
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of descendants that lose theirs, so that they can be collected here.
+
+    Not every container has a first process that does it.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
