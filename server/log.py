@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import av.logging
 
@@ -41,7 +42,14 @@ def configure_logging(level: str = "INFO") -> None:
     logging.getLogger("alembic").setLevel(max(logging.WARNING, root.level))
 
 
-class CameraLogger(logging.LoggerAdapter[logging.Logger]):
+if TYPE_CHECKING:
+    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
+else:
+    # Python 3.10 cannot subscript it when it runs.
+    _LoggerAdapter = logging.LoggerAdapter
+
+
+class CameraLogger(_LoggerAdapter):
     """A logger that says which camera a line is about."""
 
     def __init__(self, logger: logging.Logger, camera_id: int) -> None:
