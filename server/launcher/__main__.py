@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import os
 import signal
@@ -55,10 +56,12 @@ def main(arguments: Sequence[str]) -> int:
             check_port(options)
             return _Run(options, Screen(), lock).run()
     except (UsageError, HypersightError) as error:
-        print(f"./start: {error}", file=sys.stderr)  # noqa: T201 - the screen may be a pipe
-        return 1
+        return _refuse(str(error), 1)
+    except OSError as error:
+        why = "the disk is full: make room" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        return _refuse(f"{error.filename or 'the system'}: {why}. Then run this again", 1)
     except KeyboardInterrupt:
-        return 130
+        return _refuse("stopped; run it again to go on", 130)
 
 
 class _Run:
@@ -197,6 +200,11 @@ class _Look:
             # The database is away for a moment: those who need it say so.
             return False
         return bool(self.found)
+
+
+def _refuse(why: str, code: int) -> int:
+    print(f"./start: {why}", file=sys.stderr)  # noqa: T201 - apart from what is said on the screen
+    return code
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
