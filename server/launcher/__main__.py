@@ -86,7 +86,16 @@ class _Run:
         with self.screen.step("Database ready"):
             migrate(app)
         self._draw_demo(app, settings)
-        anonymous = self._anonymous(settings)
+        try:
+            self._serve(app, settings, self._anonymous(settings))
+        finally:
+            with contextlib.suppress(OSError):
+                embedded_redis_socket(self.options.instance).parent.rmdir()
+        self.screen.say("  Stopped")
+        return 0
+
+    def _serve(self, app: Flask, settings: Settings, anonymous: bool) -> None:
+        """Run all processes until a signal comes."""
         with Supervisor(self.screen, self.options.instance / "log", self.lock) as supervisor:
             supervisor.start(programs(self.options, settings, anonymous))
             with self.screen.step("Processes started"):
@@ -98,10 +107,6 @@ class _Run:
                     self.screen.say(f"  It works: {look.found}")
                 supervisor.run()
             self.screen.say("  Stopping; Ctrl-C again stops it at once")
-        with contextlib.suppress(OSError):
-            embedded_redis_socket(self.options.instance).parent.rmdir()
-        self.screen.say("  Stopped")
-        return 0
 
     def _draw_demo(self, app: Flask, settings: Settings) -> None:
         """The demo clip, where it is wanted or a camera still plays it."""
