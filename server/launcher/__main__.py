@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import http.client
 import os
+import shutil
 import signal
 import sys
 import time
@@ -89,8 +89,7 @@ class _Run:
         try:
             self._serve(app, settings, self._anonymous(settings))
         finally:
-            with contextlib.suppress(OSError):
-                embedded_redis_socket(self.options.instance).parent.rmdir()
+            shutil.rmtree(embedded_redis_socket(self.options.instance).parent, ignore_errors=True)
         self.screen.say("  Stopped")
         return 0
 
