@@ -145,6 +145,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launcher]]:
     for launcher in made:
         if launcher.process.poll() is None:
             launcher.stop(signal.SIGTERM)
+    for launcher in made:
         for pid in launcher.family():
             os.kill(pid, signal.SIGKILL)
 
