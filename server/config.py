@@ -202,6 +202,10 @@ def _complete(settings: Settings) -> Settings:
     url = settings.OBJECT_DETECTOR_URL
     if url and not url.startswith(("http://", "https://")):
         raise ConfigError("OBJECT_DETECTOR_URL: an address that begins with http:// or https://")
+    if settings.OBJECT_DETECTOR_TIMEOUT > settings.LEASE_SECONDS / 2:
+        raise ConfigError("OBJECT_DETECTOR_TIMEOUT: at most half of LEASE_SECONDS, or watchers lose their cameras")
+    if settings.REDIS_URL and not settings.REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+        raise ConfigError("REDIS_URL: an address that begins with redis://, rediss:// or unix://")
     return dataclasses.replace(
         settings,
         SQLALCHEMY_DATABASE_URI=settings.SQLALCHEMY_DATABASE_URI

@@ -7,6 +7,8 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
 
+from server.config import PROJECT_DIR
+
 
 class Base(DeclarativeBase):
     """Constraint names are fixed, so that migrations can drop what they made on every database."""
@@ -23,4 +25,4 @@ class Base(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=Base, disable_autonaming=True)
-migrate = Migrate(directory="migrations", compare_type=True, render_as_batch=True)
+migrate = Migrate(directory=str(PROJECT_DIR / "migrations"), compare_type=True, render_as_batch=True)

@@ -99,6 +99,7 @@ def upgrade():
         sa.Column("drain", sa.Boolean(), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=True),
         sa.Column("since", UTC, nullable=True),
         sa.ForeignKeyConstraint(
             ["camera_id"], ["cameras.id"], name=op.f("fk_leases_camera_id"), ondelete="CASCADE"

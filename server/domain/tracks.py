@@ -9,6 +9,8 @@ from server.domain.geometry import Box, Point
 
 BORDER = 0.01
 """A box this close to the frame's border (fraction) is cut by it: what it shows goes on outside."""
+REACH_S = 0.2
+"""Somebody who would touch the border within this long (seconds) may have done so between two looks."""
 
 
 class TrackState(str, Enum):
@@ -45,22 +47,40 @@ class Track:
 
     @property
     def leaving(self) -> bool:
-        """Last seen cut by the frame's border and moving out over it."""
+        """Last seen at the frame's border and moving out over it."""
         return exit_point(self.seen_box, self.velocity) is not None
 
 
-def exit_point(box: Box, velocity: Point) -> Point | None:
-    """Where a box that touches the border and moves out over it will be next, beyond the frame.
+def borders_touched(box: Box) -> tuple[bool, bool, bool, bool]:
+    """Whether the frame's left, right, top and bottom border cut the box."""
+    return box.x1 <= BORDER, box.x2 >= 1 - BORDER, box.y1 <= BORDER, box.y2 >= 1 - BORDER
 
-    None where it touches no border or moves along or inwards. Of two borders, the one it moves out
-    over faster counts.
+
+def exit_points(box: Box, velocity: Point) -> dict[int, tuple[float, Point]]:
+    """The borders (0 left, 1 right, 2 top, 3 bottom) that a box may be going out over.
+
+    velocity: of the box's centre, in fractions of the frame a second. A border is one of them if the box
+    moves towards it and touches it, or will within `REACH_S`. For each, the speed towards it and where
+    the centre will be next, beyond the frame.
     """
     cx, cy = box.centre
-    ways = [
-        (-velocity.x, box.x1 <= BORDER, Point(-box.width / 2, cy)),
-        (velocity.x, box.x2 >= 1 - BORDER, Point(1 + box.width / 2, cy)),
-        (-velocity.y, box.y1 <= BORDER, Point(cx, -box.height / 2)),
-        (velocity.y, box.y2 >= 1 - BORDER, Point(cx, 1 + box.height / 2)),
-    ]
-    out = [(speed, point) for speed, touches, point in ways if touches and speed > 0]
-    return max(out)[1] if out else None
+    ways = (
+        (-velocity.x, box.x1, Point(-box.width / 2, cy)),
+        (velocity.x, 1 - box.x2, Point(1 + box.width / 2, cy)),
+        (-velocity.y, box.y1, Point(cx, -box.height / 2)),
+        (velocity.y, 1 - box.y2, Point(cx, 1 + box.height / 2)),
+    )
+    return {
+        border: (speed, point)
+        for border, (speed, gap, point) in enumerate(ways)
+        if speed > 0 and gap <= BORDER + speed * REACH_S
+    }
+
+
+def exit_point(box: Box, velocity: Point) -> Point | None:
+    """Where a box that moves out over the border will be next; of two borders, the one it nears faster.
+
+    None where it is not moving out.
+    """
+    ways = exit_points(box, velocity)
+    return max(ways.values())[1] if ways else None

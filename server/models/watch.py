@@ -33,6 +33,8 @@ class Lease(db.Model):
     """starting, watching, blind (the detector does not answer), unreachable, ended, stopped."""
     reason: Mapped[str] = mapped_column(String(500), default="")
     """The state in a sentence, for people. Redacted."""
+    revision: Mapped[int | None] = mapped_column(Integer)
+    """The camera's revision that the watcher works by, or ended at."""
     since: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 

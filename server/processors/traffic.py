@@ -9,13 +9,13 @@ from typing import Any
 
 from server.domain.events import Event
 from server.domain.geometry import Box, Point
-from server.domain.tracks import Track, TrackState, exit_point
+from server.domain.tracks import Track, TrackState, borders_touched, exit_point, exit_points
 from server.errors import InvalidInput
 from server.processors.base import BaseProcessor
 from server.processors.regions import margin_of, settle_beside_line, settle_in_zone
 
-ENTRY_US = 2_000_000
-"""A track that begins at the frame's border has this long (microseconds) to show that it came in over it."""
+ENTRY_S = 2.0
+"""A track that begins at the frame's border has this long (seconds) to show that it came in over it."""
 ENTRY_SHARE = 0.15
 """… by moving this share of its box's size away from the border."""
 AHEAD_S = 0.3
@@ -31,6 +31,8 @@ class _Course:
     sides: list[int]
     within: list[bool]
     """Whether the way last met each line between its ends, not beyond them."""
+    touching: list[int | None]
+    """Since when (microseconds since 1970) each border of the frame has cut its box, without a break."""
     counted: bool = False
     """Whether it has passed a zone of exit: a track passes once."""
     entering: bool = True
@@ -58,7 +60,7 @@ class Traffic(BaseProcessor):
         if not self.zones and not self.lines:
             raise InvalidInput("zones", "a traffic processor needs at least one zone of exit or one line")
         self._courses: dict[int, _Course] = {}
-        self._begun_us = -ENTRY_US
+        self._begun_us = 0
 
     def begin(self, ts_us: int) -> list[Event]:
         """Whoever is there in the first second was there before: nobody saw them come in."""
@@ -86,7 +88,7 @@ class Traffic(BaseProcessor):
         return {
             "begun_us": self._begun_us,
             "courses": [
-                [track, [*c.point], c.inside, c.sides, c.within, c.counted, c.entering]
+                [track, [*c.point], c.inside, c.sides, c.within, c.touching, c.counted, c.entering]
                 for track, c in self._courses.items()
             ],
         }
@@ -95,15 +97,19 @@ class Traffic(BaseProcessor):
         """See `BaseProcessor.restore`."""
         self._begun_us = int(state["begun_us"])
         self._courses = {}
-        for track, (x, y), inside, sides, within, counted, entering in state["courses"]:
+        for track, (x, y), inside, sides, *rest in state["courses"]:
             if len(inside) != len(self.zones) or len(sides) != len(self.lines):
                 raise ValueError("zones and lines have changed")
-            self._courses[int(track)] = _Course(Point(x, y), inside, sides, within, counted, entering)
+            self._courses[int(track)] = _Course(Point(x, y), inside, sides, *rest)
 
     def _move(self, ts_us: int, track: Track) -> Iterator[Event]:
         course = self._courses.get(track.id)
         if course is None:
             course = self._courses[track.id] = self._set_out(track)
+        course.touching = [
+            (since or ts_us) if touched else None
+            for touched, since in zip(borders_touched(track.box), course.touching, strict=True)
+        ]
         if course.entering:
             yield from self._entry(ts_us, track, course)
         yield from self._advance(ts_us, track, course, self.anchor(track.box), margin_of(track.box))
@@ -116,17 +122,19 @@ class Traffic(BaseProcessor):
             inside=[zone.contains(start) for zone in self.zones],
             sides=[settle_beside_line(line, start, 0.0, 0) for line in self.lines],
             within=[False] * len(self.lines),
+            touching=[None] * 4,
             entering=track.first_us - self._begun_us >= 1_000_000,
         )
 
     def _entry(self, ts_us: int, track: Track, course: _Course) -> Iterator[Event]:
         """Count the lines between the border and where a track was first seen, once it has moved away."""
-        if ts_us - track.first_us > ENTRY_US:
+        seconds = (ts_us - track.first_us) / 1e6
+        if seconds > ENTRY_S:
             course.entering = False
             return
         first, now = track.first_box, track.box
         moved = Point(now.centre.x - first.centre.x, now.centre.y - first.centre.y)
-        beyond = exit_point(first, Point(-moved.x, -moved.y))
+        beyond = exit_point(first, Point(-moved.x / seconds, -moved.y / seconds)) if seconds > 0 else None
         if beyond is None or not _far_enough(moved, now, beyond):
             return
         course.entering = False
@@ -163,7 +171,7 @@ class Traffic(BaseProcessor):
     def _end(self, track: Track, course: _Course) -> Iterator[Event]:
         """The last stretch nobody saw: out over the border, or a little further on."""
         box, velocity = track.seen_box, track.velocity
-        beyond = exit_point(box, velocity)
+        beyond = _way_out(track, course)
         if beyond is None:
             point = self.anchor(box)
             ahead = Point(point.x + velocity.x * AHEAD_S, point.y + velocity.y * AHEAD_S)
@@ -183,6 +191,21 @@ class Traffic(BaseProcessor):
         return _event(
             ts_us, track, f"line {index + 1}", "in" if side > 0 else "out", passes=0 if self.zones else 1
         )
+
+
+def _way_out(track: Track, course: _Course) -> Point | None:
+    """Where a track went that left over the border; None where it did not.
+
+    Of two borders the one that has cut it for longer: when somebody goes out sideways, what is left of
+    them at last may well touch the bottom too, and sink faster than it moves out.
+    """
+    ways = exit_points(track.seen_box, track.velocity)
+    if not ways:
+        return None
+    never = track.seen_us + 1
+    return min((course.touching[border] or never, -speed, point) for border, (speed, point) in ways.items())[
+        2
+    ]
 
 
 def _far_enough(moved: Point, box: Box, beyond: Point) -> bool:

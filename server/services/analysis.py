@@ -102,6 +102,7 @@ class Analysis:
         self._observing: set[int | None] = set()
         self._seen_us: int | None = None
         self._interrupted = ""
+        self._blind = ""
         self.cursor: int | None = None
         """Presentation time in ticks of the last frame that is done with."""
         self.detector_seconds = 0.0
@@ -111,7 +112,7 @@ class Analysis:
         """Analyse a part. Raises DecodeError where there is no decoder for it."""
         outcome = Outcome()
         self._take(self._frames(part), outcome)
-        outcome.blind = self._interrupted
+        outcome.blind = self._blind
         return outcome
 
     def pass_over(self, parts: Iterable[Part]) -> None:
@@ -124,6 +125,14 @@ class Analysis:
     def interrupt(self, reason: str) -> None:
         """Something was not seen: the next frame begins a new observation."""
         self._interrupted = reason
+
+    def pause(self, reason: str) -> Outcome:
+        """Nobody will look for a while: end the observation now."""
+        self._interrupted = reason
+        self._pending.clear()
+        ended = bool(self._observing)
+        self._observing.clear()
+        return Outcome(spans=[End(reason)] if ended else [])
 
     def finish(self, end_us: int, reason: str) -> Outcome:
         """The source has ended at end_us: analyse what is still held back, and end the observation."""
@@ -226,11 +235,13 @@ class Analysis:
         try:
             found = self._detector.detect([frame.picture for frame in pending])
         except DetectorError as error:
-            self._interrupted = str(error)
+            self._interrupted = self._interrupted or "detector"
+            self._blind = str(error)
             self.cursor = pending[-1].pts
             return
         finally:
             self.detector_seconds += time.perf_counter() - started
+        self._blind = ""
         for frame, detections in zip(pending, found, strict=True):
             self._resume(frame.ts_us, outcome)
             self._judge(frame.ts_us, self._tracker.update(detections, frame.ts_us), outcome)

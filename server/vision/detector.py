@@ -11,8 +11,8 @@ import numpy as np
 from server.domain.detections import Detections
 from server.domain.video import Picture
 
-MIN_SCORE = 0.1
-"""Boxes below this are noise; between this and a processor's confidence they still help the tracker."""
+MIN_SCORE = 0.05
+"""Boxes below this are noise. Between this and a processor's confidence they still help the tracker."""
 GREY = 114
 """What fills the space around a picture; YOLOX was trained with it."""
 _MIN_SHARE = 0.3
