@@ -114,7 +114,7 @@ def load_settings(
     unknown = raw.keys() - fields.keys()
     if unknown:
         raise ConfigError(f"unknown setting {sorted(unknown)[0]}; docs/configuration.md lists them all")
-    values = {name: _coerce(fields[name], value) for name, value in raw.items()}
+    values: dict[str, Any] = {name: _coerce(fields[name], value) for name, value in raw.items()}
     return _complete(Settings(INSTANCE_DIR=directory, **values))
 
 
@@ -203,7 +203,7 @@ def _complete(settings: Settings) -> Settings:
     if url and not url.startswith(("http://", "https://")):
         raise ConfigError("OBJECT_DETECTOR_URL: an address that begins with http:// or https://")
     if settings.OBJECT_DETECTOR_TIMEOUT > settings.LEASE_SECONDS / 2:
-        raise ConfigError("OBJECT_DETECTOR_TIMEOUT: at most half of LEASE_SECONDS, or watchers lose their cameras")
+        raise ConfigError("OBJECT_DETECTOR_TIMEOUT: at most half of LEASE_SECONDS, or leases run out")
     if settings.REDIS_URL and not settings.REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
         raise ConfigError("REDIS_URL: an address that begins with redis://, rediss:// or unix://")
     return dataclasses.replace(

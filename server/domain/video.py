@@ -167,4 +167,4 @@ class Frame:
         bgr = cv2.cvtColor(packed.reshape(even_h * 3 // 2, even_w), cv2.COLOR_YUV2BGR_I420)[:h, :w]
         if self.rotation:
             bgr = np.ascontiguousarray(np.rot90(bgr, self.rotation // 90))
-        return bgr
+        return np.asarray(bgr, np.uint8)

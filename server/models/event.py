@@ -44,7 +44,7 @@ class ProcessorEvent(db.Model):
     zone: Mapped[str | None] = mapped_column(String(40))
     score: Mapped[float | None] = mapped_column(Float)
     """Detection score, 0..1."""
-    data: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    data: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """What a further kind keeps."""
 
     processor: Mapped[Processor] = relationship()

@@ -1,0 +1,1 @@
+"""The loop that works one camera, its claim on it, and what starts and stops it."""
