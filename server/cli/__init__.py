@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Flask
 
-from server.cli import accounts, database, setup, watchers
+from server.cli import accounts, analyze, database, setup, watchers
 
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    for module in (accounts, database, setup, watchers):
+    for module in (accounts, analyze, database, setup, watchers):
         for command in module.COMMANDS:
             app.cli.add_command(command)

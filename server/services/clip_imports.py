@@ -1,0 +1,183 @@
+"""Recordings that are saved for a camera: matched with its processors, stored whole, replaced whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from server.domain.events import Event
+from server.domain.video import us_to_datetime
+from server.errors import InvalidInput, NotFound
+from server.extensions import db
+from server.models import Camera, ClipImport, Observation, Processor, ProcessorEvent
+from server.services.recordings import Entry, Report
+from server.services.transactions import translated, writing
+
+ENDED = "import"
+"""Why every observation of a recording ended."""
+_CHUNK = 1_000
+"""Rows handed to the database at once: it bounds one statement, not the transaction."""
+_MAX_ID = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The camera that a recording is saved for."""
+
+    camera_id: int
+    name: str
+    watch_fps: float
+    detection_grid: int
+    kinds: dict[str, str]
+    """Name to kind of all its processors."""
+    entries: tuple[Entry, ...]
+    """Those of its processors that are enabled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was stored. `created`: names of processors that the camera did not have."""
+
+    events: int
+    observations: int
+    replaced: bool
+    created: tuple[str, ...]
+
+
+def load_target(camera_id: int) -> Target:
+    """The camera and its processors as they are now. Raises NotFound, StorageError."""
+    with translated():
+        camera = db.session.get(Camera, camera_id) if 0 < camera_id <= _MAX_ID else None
+        if camera is None:
+            raise NotFound(f"there is no camera {camera_id}")
+        rows = list(
+            db.session.scalars(
+                select(Processor).where(Processor.camera_id == camera_id).order_by(Processor.id)
+            )
+        )
+        target = Target(
+            camera.id,
+            camera.name,
+            camera.watch_fps,
+            camera.detection_grid,
+            {row.name: row.kind for row in rows},
+            tuple(
+                Entry(row.name, row.kind, row.zones, row.lines, row.options, row.confidence)
+                for row in rows
+                if row.enabled
+            ),
+        )
+        # The analysis takes long: no transaction stays open meanwhile.
+        db.session.rollback()
+    return target
+
+
+def missing_from(kinds: dict[str, str], entries: Sequence[Entry]) -> list[str]:
+    """Names of entries that a camera with processors of these kinds does not have.
+
+    Raises InvalidInput where one of the name is of another kind: its events would mean something else.
+    """
+    for index, entry in enumerate(entries):
+        kind = kinds.get(entry.name, entry.kind)
+        if kind != entry.kind:
+            raise InvalidInput(
+                f"processors[{index}].kind",
+                f"the camera's processor {entry.name!r} is of the kind {kind}, not {entry.kind}",
+            )
+    return [entry.name for entry in entries if entry.name not in kinds]
+
+
+def store(camera_id: int, file_name: str, digest: str, report: Report) -> Stored:
+    """Store a recording's events and observations in one transaction.
+
+    digest: SHA-256 of the file; what an earlier import of the same file left for this camera goes.
+    Raises NotFound, InvalidInput, StorageError, and stores nothing then.
+    """
+    with writing() as session:
+        # Two imports of one file at the same time: the second waits here and replaces the first.
+        camera = session.scalar(select(Camera).where(Camera.id == camera_id).with_for_update())
+        if camera is None:
+            raise NotFound(f"there is no camera {camera_id} any more")
+        ids, created = _match(session, camera, report.entries)
+        old = session.execute(
+            delete(ClipImport).where(ClipImport.camera_id == camera_id, ClipImport.digest == digest)
+        )
+        clip = ClipImport(
+            camera_id=camera_id,
+            digest=digest,
+            file_name=file_name.encode("utf-8", "replace").decode()[:255],
+            start=us_to_datetime(report.anchor_us),
+            stop=us_to_datetime(report.end_us),
+        )
+        session.add(clip)
+        session.flush()
+        events = [
+            _event_row(event, digest) | {"processor_id": ids[rule], "clip_import_id": clip.id}
+            for rule, event in report.events
+        ]
+        spans = [
+            {
+                "camera_id": camera_id,
+                "processor_id": None if span.rule is None else ids[span.rule],
+                "clip_import_id": clip.id,
+                "start": us_to_datetime(span.start_us),
+                "stop": us_to_datetime(span.stop_us),
+                "ended": ENDED,
+            }
+            for span in report.spans
+        ]
+        _insert(session, ProcessorEvent, events)
+        _insert(session, Observation, spans)
+        replaced = bool(old.rowcount)  # type: ignore[attr-defined]
+    return Stored(len(events), len(spans), replaced, tuple(created))
+
+
+def _match(session: Session, camera: Camera, entries: Sequence[Entry]) -> tuple[list[int], list[str]]:
+    """The id of each entry's processor, and the names of those made for it: disabled, so that the live
+    camera goes on as before."""
+    rows = {
+        row.name: row for row in session.scalars(select(Processor).where(Processor.camera_id == camera.id))
+    }
+    missing = missing_from({name: row.kind for name, row in rows.items()}, entries)
+    for entry in entries:
+        if entry.name in missing:
+            rows[entry.name] = Processor(
+                camera_id=camera.id,
+                name=entry.name,
+                kind=entry.kind,
+                enabled=False,
+                confidence=float(entry.confidence),
+                zones=list(entry.zones),
+                lines=list(entry.lines),
+                options=entry.options or {},
+            )
+            session.add(rows[entry.name])
+    if missing:
+        camera.revision += 1
+    session.flush()
+    return [rows[entry.name].id for entry in entries], missing
+
+
+def _event_row(event: Event, digest: str) -> dict[str, Any]:
+    """The columns of an event. Its key never meets one of the live camera's or of another clip's."""
+    row: dict[str, Any] = {
+        "ts": us_to_datetime(event.ts_us),
+        "key": f"clip{digest[:16]}.{event.key}",
+        "direction": event.direction,
+        "passes": event.passes,
+        "count": event.count,
+        "track": event.track,
+        "zone": event.zone,
+        "score": event.score,
+    }
+    # Left out, the column is NULL; None would become the JSON value null.
+    return row | {"data": event.data} if event.data else row
+
+
+def _insert(session: Session, model: type[Any], rows: Sequence[dict[str, Any]]) -> None:
+    for start in range(0, len(rows), _CHUNK):
+        session.execute(insert(model), rows[start : start + _CHUNK])
