@@ -120,15 +120,13 @@ def _analyse(job: _Job, settings: Settings) -> Report:
     detector = detector_for(settings, job.grid)
     total = recordings.length_of(job.clip)
     with tqdm(
-        total=None if total is None else round(total, 1),
+        total=max(0.1, round(total, 1)),
         desc=job.clip.name,
         unit="s",
         file=sys.stderr,
         # A file that catches the output is not filled with hundreds of bars.
         mininterval=0.1 if sys.stderr.isatty() else 10,
-        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
-        if total
-        else None,
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]",
     ) as bar:
 
         def progress(seconds: float) -> None:

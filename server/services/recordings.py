@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from av.container import InputContainer
-
 from server.domain.events import Event
-from server.domain.video import Part, ticks_to_us
+from server.domain.video import TICKS_PER_SECOND, Part, ticks_to_us
 from server.errors import DetectorError, InvalidInput, SourceError
 from server.media.file_source import FileSource
 from server.processors import KINDS, create
@@ -187,17 +185,14 @@ def check_clip(clip: Path) -> None:
     source.close()
 
 
-def length_of(clip: Path) -> float | None:
-    """Seconds that the container says it lasts, for a progress bar; None where it does not say."""
+def length_of(clip: Path) -> float:
+    """Seconds that the container says it lasts, else that its packets do: for a progress bar."""
     source = _open(clip)
     try:
         stream = source.template
         if stream.duration and stream.time_base:
             return float(stream.duration * stream.time_base)
-        container = stream.container
-        if isinstance(container, InputContainer) and container.duration:
-            return container.duration / 1e6
-        return None
+        return source.survey().duration / TICKS_PER_SECOND
     finally:
         source.close()
 
