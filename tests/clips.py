@@ -22,8 +22,9 @@ _OPTIONS = {
         "preset": "ultrafast",
         "x265-params": "bframes=3:b-adapt=0:scenecut=0:open-gop=0:pools=1:frame-threads=1:log-level=none",
     },
-    MPEG4: {"bf": "2"},
+    MPEG4: {"bf": "2", "flags": "+cgop", "sc_threshold": "1000000000"},
 }
+_OPEN_GOP = {H264: {"x264-params": "open-gop=1"}, MPEG4: {"flags": "-cgop"}}
 
 
 def scene(number: int, width: int, height: int) -> Picture:
@@ -45,17 +46,21 @@ def make_clip(
     size: tuple[int, int] = (128, 96),
     gop: int = 20,
     times: Iterable[float] | None = None,
+    open_gop: bool = False,
 ) -> Path:
     """Write a clip with B-frames and give its path; the suffix chooses the container.
 
     times: when each picture is shown, in seconds, for a variable frame rate; default: `frames` at `fps`.
+    open_gop: pictures shown before a keyframe may need those of the group before it (not for H.265).
     An odd size needs 4:4:4, which only H.264 is written in here.
     """
     odd = size[0] % 2 or size[1] % 2
     base = Fraction(1, 1000) if times is not None else Fraction(1, fps)
     ticks = [round(t * 1000) for t in times] if times is not None else list(range(frames))
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=fps, options=dict(_OPTIONS[codec]))
+        stream = container.add_stream(
+            codec, rate=fps, options=_OPTIONS[codec] | (_OPEN_GOP[codec] if open_gop else {})
+        )
         assert isinstance(stream, av.video.stream.VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv444p" if odd else "yuv420p"
