@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import av
 import av.error
+import av.packet
 import av.video.codeccontext
 import av.video.frame
 import numpy as np
@@ -57,7 +59,7 @@ class Decoder:
         """Frames that were still held back for reordering; the decoder is at its end then."""
         yield from self._feed(None)
 
-    def _feed(self, packet: av.Packet | None) -> Iterator[Frame]:
+    def _feed(self, packet: av.packet.Packet[Any] | None) -> Iterator[Frame]:
         try:
             pictures = self._context.decode(packet)
         except av.error.EOFError:
@@ -87,8 +89,8 @@ class Decoder:
         )
 
 
-def _libav_packet(packet: Packet) -> av.Packet:
-    encoded = av.Packet(packet.data)
+def _libav_packet(packet: Packet) -> av.packet.Packet[Any]:
+    encoded: av.packet.Packet[Any] = av.Packet(packet.data)
     encoded.pts, encoded.dts, encoded.duration = packet.pts, packet.dts, packet.duration
     encoded.time_base = TICK
     encoded.is_keyframe = packet.keyframe
@@ -98,4 +100,5 @@ def _libav_packet(packet: Packet) -> av.Packet:
 def _plane(picture: av.video.frame.VideoFrame, index: int, width: int, height: int) -> Plane:
     """A view of one plane; it keeps the decoder's buffer alive, nothing is copied."""
     plane = picture.planes[index]
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
+    rows: Plane = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[:height, :width]

@@ -140,7 +140,7 @@ class FileSource:
 
 def _demux(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream, what: str
-) -> Iterator[av.packet.Packet]:
+) -> Iterator[av.packet.Packet[av.video.stream.VideoStream]]:
     """Packets with data in them. A file that is cut off in the middle simply ends there."""
     packets = container.demux(stream)
     while True:
@@ -157,7 +157,9 @@ def _demux(
 
 
 def _in_ticks(
-    packets: Iterator[av.packet.Packet], stream: av.video.stream.VideoStream, stop: threading.Event
+    packets: Iterator[av.packet.Packet[av.video.stream.VideoStream]],
+    stream: av.video.stream.VideoStream,
+    stop: threading.Event,
 ) -> Iterator[Packet]:
     """Packets on a time line in ticks whose 0 is the first picture and whose decode times only grow."""
     scale = (stream.time_base or TICK) / TICK

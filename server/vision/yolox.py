@@ -69,7 +69,8 @@ class YoloxDetector:
         best = by_class.argmax(axis=1) if len(rows) else np.empty(0, np.int64)
         scores = rows[:, 4] * by_class[np.arange(len(rows)), best]
         keep = np.flatnonzero(scores >= MIN_SCORE)
-        boxes = self._boxes(rows[keep], likely[keep]) / np.array([width, height] * 2, np.float32)
+        pixels = self._boxes(rows[keep], likely[keep])
+        boxes = (pixels / np.array([width, height] * 2)).astype(np.float32)
         return _strongest(boxes, scores[keep], self._labels[best[keep]])
 
     def _boxes(self, rows: Floats, cells: npt.NDArray[np.int64]) -> Floats:
@@ -84,10 +85,10 @@ class YoloxDetector:
     def _run(self, canvas: Picture) -> Floats:
         tensor = np.ascontiguousarray(canvas.transpose(2, 0, 1), np.float32)[None]
         try:
-            output: Floats = self._session.run(None, {self._input: tensor})[0]
+            rows: Floats = self._session.run(None, {self._input: tensor})[0][0]
         except onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException as error:
             raise DetectorError(f"{self.name}: ONNX Runtime failed: {error}") from error
-        return output[0]
+        return rows
 
 
 def _load(path: Path) -> onnxruntime.InferenceSession:
@@ -172,9 +173,15 @@ def _strongest(boxes: Floats, scores: Floats, labels: npt.NDArray[np.int64]) -> 
         return Detections.empty()
     corner_and_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     kept = cv2.dnn.NMSBoxesBatched(
-        corner_and_size.astype(np.float64), scores, _GROUPS[labels], MIN_SCORE, NMS_IOU, 1.0, MAX_BOXES
+        corner_and_size.astype(np.float64),
+        scores.tolist(),
+        _GROUPS[labels].tolist(),
+        MIN_SCORE,
+        NMS_IOU,
+        1.0,
+        MAX_BOXES,
     )
-    order = np.asarray(kept, np.int64).reshape(-1)
+    order: npt.NDArray[np.int64] = np.asarray(kept, np.int64).reshape(-1)
     order = order[np.argsort(-scores[order], kind="stable")][:MAX_BOXES]
     return Detections(np.clip(boxes[order], 0, 1), scores[order], labels[order])
 
