@@ -195,7 +195,9 @@ def _check_out(out: str | None, clip: Path, processors: Path | None) -> None:
     if out is None or out == "-":
         return
     path = Path(out)
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    # A device or a pipe is written to; a file is replaced, which its directory has to allow.
+    place = path if path.exists() and not path.is_file() else path.parent
+    if path.is_dir() or not os.access(place, os.W_OK):
         raise InvalidInput("--json", f"{out} cannot be written")
     for name, other in (("clip", clip), ("file of processors", processors)):
         if other is not None and path.exists() and other.exists() and path.samefile(other):

@@ -14,6 +14,7 @@ from server.domain.video import us_to_datetime
 from server.errors import InvalidInput, NotFound
 from server.extensions import db
 from server.models import Camera, ClipImport, Observation, Processor, ProcessorEvent
+from server.services.naming import unique_name
 from server.services.recordings import Entry, Report
 from server.services.transactions import translated, writing
 
@@ -158,7 +159,9 @@ def _match(session: Session, camera: Camera, entries: Sequence[Entry]) -> tuple[
             session.add(rows[entry.name])
     if missing:
         camera.revision += 1
-    session.flush()
+    # MariaDB takes "Exit" and "exit" for the same name.
+    with unique_name(", ".join(missing), "processors"):
+        session.flush()
     return [rows[entry.name].id for entry in entries], missing
 
 

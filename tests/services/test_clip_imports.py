@@ -169,3 +169,14 @@ def test_only_enabled_processors_are_taken_over_from_the_camera(session: scoped_
     target = clip_imports.load_target(camera_id)
     assert [entry.name for entry in target.entries] == ["on"] and set(target.kinds) == {"on", "off"}
     assert (target.watch_fps, target.detection_grid) == (7.0, 2)
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+def test_a_name_that_the_database_takes_for_another_is_refused_in_words(
+    session: scoped_session, clip: Path, report: Report
+) -> None:
+    camera = factories.camera()
+    factories.processor("traffic", camera, name="Exit")
+    with pytest.raises(InvalidInput, match=r"processors: .*exit.* is taken"):
+        _store(camera, clip, report)
+    assert _count(session, ClipImport) == 0
