@@ -74,6 +74,9 @@ class RemoteDetector:
                 body = response.read(MAX_ANSWER_BYTES + 1)
             finally:
                 response.release_conn()
+        except urllib3.exceptions.NewConnectionError as error:
+            # Refused or no such host; some versions of urllib3 make it a kind of time-out.
+            raise DetectorError(f"{self.name} cannot be reached") from error
         except (urllib3.exceptions.TimeoutError, urllib3.exceptions.ReadTimeoutError) as error:
             raise DetectorError(f"{self.name} did not answer within {self._timeout:g} s") from error
         except urllib3.exceptions.HTTPError as error:
