@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -47,6 +47,7 @@ def make_clip(
     gop: int = 20,
     times: Iterable[float] | None = None,
     open_gop: bool = False,
+    draw: Callable[[int, int, int], Picture] = scene,
 ) -> Path:
     """Write a clip with B-frames and give its path; the suffix chooses the container.
 
@@ -67,7 +68,7 @@ def make_clip(
         stream.codec_context.gop_size = gop
         stream.codec_context.time_base = base
         for number, pts in enumerate(ticks):
-            frame = av.VideoFrame.from_ndarray(scene(number, *size), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(draw(number, *size), format="bgr24")
             frame.pts, frame.time_base = pts, base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

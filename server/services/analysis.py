@@ -257,7 +257,7 @@ class Analysis:
             self._observing.clear()
             self._interrupted = ""
             if self._seen_us is None or ts_us - self._seen_us > TRACKS_OUTLIVE_US:
-                self._tracker.end_all(ts_us)
+                self._tracker.end_all(ts_us - 1)
                 for rule in self._rules.values():
                     rule.processor.forget()
         new = [id_ for id_ in (None, *self._rules) if id_ not in self._observing]
