@@ -7,6 +7,7 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from server.domain.detections import Detections
 from server.domain.video import Picture
@@ -17,6 +18,8 @@ GREY = 114
 """What fills the space around a picture; YOLOX was trained with it."""
 _MIN_SHARE = 0.3
 """A box that spills from its tile of a mosaic is cut; with less than this share left it is dropped."""
+
+Floats = npt.NDArray[np.float32]
 
 
 class Detector(Protocol):
@@ -98,7 +101,7 @@ class GridDetector:
         return [_cut_out(found, found.boxes * scale, region) for region in regions]
 
 
-def _cut_out(found: Detections, boxes: np.ndarray, region: np.ndarray) -> Detections:
+def _cut_out(found: Detections, boxes: Floats, region: Floats) -> Detections:
     """Those of the boxes (pixels of the mosaic) whose centre lies in a region, in fractions of it."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     clipped = np.clip(boxes, np.tile(region[:2], 2), np.tile(region[2:], 2))
