@@ -14,7 +14,8 @@ from server.processors.regions import margin_of, settle_in_zone
 class Persons(BaseProcessor):
     """Counts the tracks inside the zones (none: the whole picture); an event each time the number changes.
 
-    Somebody hidden for a moment still counts, until the tracker gives the track up.
+    Somebody hidden for a moment still counts, until the tracker gives the track up. A change is dated to
+    when it happened rather than to when the tracker was sure of it, but never before the last change.
     """
 
     kind = "persons"
@@ -26,20 +27,26 @@ class Persons(BaseProcessor):
         self._inside: dict[int, list[bool]] = {}
         """For each track, whether it is inside each zone."""
         self._count = 0
+        self._told_us = 0
+        """When the last change, or the observation, began: microseconds since 1970."""
 
     def begin(self, ts_us: int) -> list[Event]:
         """A new observation starts from 0, so what it starts with is told, unless it is 0."""
-        self._count = 0
+        self._count, self._told_us = 0, ts_us - 1
         return self._changes(ts_us)
 
     def process(self, ts_us: int, tracks: Sequence[Track]) -> list[Event]:
         """See `BaseProcessor.process`."""
+        since_us = ts_us
         for track in tracks:
             if track.state is TrackState.ENDED:
-                self._inside.pop(track.id, None)
+                if self._inside.pop(track.id, None) is not None:
+                    since_us = min(since_us, track.seen_us + 1)
             elif track.state is TrackState.SEEN and self.concerns(track):
+                if track.id not in self._inside:
+                    since_us = min(since_us, track.first_us)
                 self._place(track)
-        return self._changes(ts_us)
+        return self._changes(since_us)
 
     def forget(self) -> None:
         """See `BaseProcessor.forget`."""
@@ -47,12 +54,16 @@ class Persons(BaseProcessor):
 
     def state(self) -> dict[str, Any]:
         """See `BaseProcessor.state`."""
-        return {"inside": [[track, inside] for track, inside in self._inside.items()], "count": self._count}
+        return {
+            "inside": [[track, inside] for track, inside in self._inside.items()],
+            "count": self._count,
+            "told_us": self._told_us,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """See `BaseProcessor.restore`."""
         self._inside = {int(track): [bool(zone) for zone in inside] for track, inside in state["inside"]}
-        self._count = int(state["count"])
+        self._count, self._told_us = int(state["count"]), int(state["told_us"])
 
     def _place(self, track: Track) -> None:
         before = self._inside.get(track.id, [None] * len(self.zones))
@@ -66,4 +77,5 @@ class Persons(BaseProcessor):
         if count == self._count:
             return []
         self._count = count
-        return [Event(ts_us=ts_us, key=str(ts_us), count=count)]
+        self._told_us = max(ts_us, self._told_us + 1)
+        return [Event(ts_us=self._told_us, key=str(self._told_us), count=count)]

@@ -137,8 +137,13 @@ class Watcher:
         lag = _Lag(usual_us + max(0, behind_us), usual_us)
         skipped: list[Part] = []
         end_us = saved.watched_until_us if saved is not None else source.anchor_us
-        for part in source.parts(self._stop, saved.cursor if saved is not None else None):
+        known = saved.cursor if saved is not None else None
+        for part in source.parts(self._stop, known):
             keeper.write(part)
+            if known is not None and all(packet.pts <= known for packet in part.packets):
+                # Committed before the restart: it only brings the decoder to where it was.
+                analysis.feed(part)
+                continue
             end_us = part.end_us
             late_us = self._clock.now_us() - part.end_us
             if source.live and (lag.exceeded(late_us) or (skipped and late_us > 1_000_000)):

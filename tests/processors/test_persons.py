@@ -55,7 +55,7 @@ def test_the_number_falls_when_a_track_is_given_up() -> None:
     frames = walk([(0.5, 0.5)] * 5)
     events = run(create("persons"), frames)
     assert counts(events) == [1, 0]
-    assert events[-1].ts_us == frames[-1][0]
+    assert events[-1].ts_us == frames[4][0] + 1, "dated to when it was last seen"
 
 
 def test_a_new_observation_tells_how_many_there_are_unless_nobody_is() -> None:
