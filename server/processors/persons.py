@@ -10,6 +10,10 @@ from server.domain.tracks import Track, TrackState
 from server.processors.base import BaseProcessor
 from server.processors.regions import margin_of, settle_in_zone
 
+LINGER_US = 400_000
+"""Somebody is taken to be there for this long (microseconds) after the last detection: detectors lose people
+who go out over the border some looks before the eye does."""
+
 
 class Persons(BaseProcessor):
     """Counts the tracks inside the zones (none: the whole picture); an event each time the number changes.
@@ -41,7 +45,7 @@ class Persons(BaseProcessor):
         for track in tracks:
             if track.state is TrackState.ENDED:
                 if self._inside.pop(track.id, None) is not None:
-                    since_us = min(since_us, track.seen_us + 1)
+                    since_us = min(since_us, track.seen_us + LINGER_US)
             elif track.state is TrackState.SEEN and self.concerns(track):
                 if track.id not in self._inside:
                     since_us = min(since_us, track.first_us)

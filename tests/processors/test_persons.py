@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from server.domain.events import Event
 from server.processors import create
+from server.processors.persons import LINGER_US
 from tests.processors.tracks import BEGIN_US, go_on, run, straight, together, walk
 
 ZONE = [[0.4, 0.0], [0.8, 0.0], [0.8, 1.0], [0.4, 1.0]]
@@ -55,7 +56,7 @@ def test_the_number_falls_when_a_track_is_given_up() -> None:
     frames = walk([(0.5, 0.5)] * 5)
     events = run(create("persons"), frames)
     assert counts(events) == [1, 0]
-    assert events[-1].ts_us == frames[4][0] + 1, "dated to when it was last seen"
+    assert events[-1].ts_us == frames[4][0] + LINGER_US, "dated to when it was last seen"
 
 
 def test_a_new_observation_tells_how_many_there_are_unless_nobody_is() -> None:
