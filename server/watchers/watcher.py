@@ -111,8 +111,7 @@ class Watcher:
         if plan is None or not plan.enabled:
             return STOPPED, "the camera is switched off"
         self._adopt(plan)
-        analysis = Analysis(self._detector_for(plan.grid), plan.rules, plan.watch_fps)
-        saved = self._resume(plan, analysis)
+        saved, analysis = self._resume(plan)
         if saved is not None and saved.finished:
             return ENDED, "the file has been played to its end"
         anchor_us = saved.anchor_us if saved is not None else self._clock.now_us()
@@ -172,21 +171,24 @@ class Watcher:
         for trouble in plan.unusable:
             self._log.error("left out: %s", trouble)
 
-    def _resume(self, plan: Plan, analysis: Analysis) -> Saved | None:
-        """Restore the analysis from the checkpoint, if there is one that fits and is fresh enough."""
+    def _resume(self, plan: Plan) -> tuple[Saved | None, Analysis]:
+        """The checkpoint, if there is one that fits and is fresh enough, and the analysis to go on with."""
+        analysis = Analysis(self._detector_for(plan.grid), plan.rules, plan.watch_fps)
         try:
             saved = self._store.checkpoint(self._held.camera_id)
-            if saved is None or saved.source != plan.source or saved.finished:
-                return saved if saved is not None and saved.source == plan.source else None
+            if saved is None or saved.source != plan.source:
+                return None, analysis
             gap_us = self._clock.now_us() - saved.watched_until_us
-            if plan.loop and gap_us > self._settings.RESUME_SECONDS * 1e6:
-                return None
+            if saved.finished or (plan.loop and gap_us > self._settings.RESUME_SECONDS * 1e6):
+                return (saved if saved.finished else None), analysis
             analysis.restore(saved.analysis)
         except CheckpointError as error:
             self._log.error("starting anew: %s", error)
-            return None
+            # What was restored before the damage was found must not leak into the new start.
+            fresh = self._store.plan(self._held.camera_id) or plan
+            return None, Analysis(self._detector_for(plan.grid), fresh.rules, plan.watch_fps)
         self._log.info("goes on from its checkpoint, %.1f s back", gap_us / 1e6)
-        return saved
+        return saved, analysis
 
     def _heed(self, plan: Plan, analysis: Analysis, standing: Standing) -> Plan:
         """Take over settings that have changed. Raises _Replan where the source has."""
