@@ -61,6 +61,9 @@ class VideoFormat:
     rate: float = 0.0
     rotation: int = 0
     """Degrees to turn a decoded picture counter-clockwise for upright display: 0, 90, 180 or 270."""
+    template: object = field(default=None, compare=False, repr=False)
+    """The open stream it describes: a muxer copies from it what no value can carry. Belongs to the source,
+    and is gone once that is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,8 @@ class Part:
 
     `anchor_us` is the wall time of tick 0 as the source knew it when the part was cut.
     `starts_segment` marks the first part of a segment; `independent` says that it begins with a
-    keyframe, so that decoding can start here. `discontinuity` says that this part does not continue
-    the one before it (packets are missing between them).
+    keyframe, so that decoding can start here. `gap` says in a word why the part does not continue the
+    one before it ("lost": packets are missing, "clock": its wall time was set anew); empty: it does.
     """
 
     packets: tuple[Packet, ...]
@@ -89,7 +92,7 @@ class Part:
     anchor_us: int
     starts_segment: bool
     independent: bool
-    discontinuity: bool = False
+    gap: str = ""
 
     @property
     def start(self) -> int:

@@ -59,6 +59,7 @@ def video_format(stream: av.video.stream.VideoStream, rotation: int) -> VideoFor
         height=context.height,
         rate=float(stream.average_rate or stream.guessed_rate or 0),
         rotation=rotation,
+        template=stream,
     )
 
 

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Iterator
 from typing import Protocol
 
-import av.video.stream
-
 from server.domain.video import Part
 
 
@@ -17,14 +15,11 @@ class Source(Protocol):
     live: bool
     """Whether being late loses something: a live source is skipped when analysis falls behind."""
     anchor_us: int
-    """Wall time of tick 0, microseconds since 1970."""
+    """Wall time of tick 0, microseconds since 1970; each part carries its own, which may have been
+    corrected since."""
 
     def open(self) -> None:
         """Connect, and read as far as the codec is known. Raises SourceError."""
-
-    @property
-    def template(self) -> av.video.stream.VideoStream:
-        """The open input stream, for a muxer to copy its codec parameters from."""
 
     def parts(self, stop: threading.Event, after: int | None = None) -> Iterator[Part]:
         """Parts until the source ends or `stop` is set.

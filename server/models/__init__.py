@@ -7,6 +7,7 @@ from server.models.observation import Observation
 from server.models.processor import Processor
 from server.models.user import ApiToken, User
 from server.models.watch import Checkpoint, Lease
+from server.models.worker import Worker
 
 __all__ = [
     "ApiToken",
@@ -18,4 +19,5 @@ __all__ = [
     "Processor",
     "ProcessorEvent",
     "User",
+    "Worker",
 ]

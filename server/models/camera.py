@@ -26,6 +26,8 @@ class Camera(db.Model):
     """Where the video comes from. May hold credentials: show `redact(stream_url)` only."""
     loop: Mapped[bool] = mapped_column(Boolean, default=False)
     """Files only: begin again at the end."""
+    rtsp_transport: Mapped[str] = mapped_column(String(3), default="tcp", server_default="tcp")
+    """How RTSP cameras send: "tcp" or "udp"."""
     enabled: Mapped[bool] = mapped_column(Boolean, default=True)
     watch_fps: Mapped[float] = mapped_column(Float, default=5.0)
     """Frames analysed a second."""

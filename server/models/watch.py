@@ -36,6 +36,10 @@ class Lease(db.Model):
     revision: Mapped[int | None] = mapped_column(Integer)
     """The camera's revision that the watcher works by, or ended at."""
     since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    worker: Mapped[str | None] = mapped_column(String(120))
+    """Name of the Celery worker that the watcher runs in."""
+    strikes: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """How often the part after the checkpoint has been begun without being finished."""
 
 
 class Checkpoint(db.Model):
@@ -51,5 +55,7 @@ class Checkpoint(db.Model):
     """Presentation time of the last analysed frame, in ticks of 1/90000 s."""
     watched_until: Mapped[datetime] = mapped_column(UtcDateTime)
     """Wall time up to which the observation goes."""
+    serial: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """Grows with every commit of a part, so that one that arrives late is stored once."""
     state: Mapped[bytes] = mapped_column(LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb"))
     """Compressed JSON: source, tracker, processors."""

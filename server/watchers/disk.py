@@ -8,7 +8,7 @@ from pathlib import Path
 import av.video.stream
 
 from server.clock import Clock
-from server.domain.video import Part
+from server.domain.video import Part, VideoFormat
 from server.errors import HypersightError
 from server.log import CameraLogger
 from server.media.segments import SegmentWriter
@@ -26,19 +26,23 @@ class SegmentKeeper:
         self._keep_us = keep_seconds * 1_000_000
         self._clock = clock
         self._writer: SegmentWriter | None = None
+        self._video: VideoFormat | None = None
         self._done: list[Path] = []
         self._log = CameraLogger(logging.getLogger(__name__), camera_id)
         self.trouble = ""
         """Why nothing is being written, in words; empty while all is well."""
 
-    def open(self, template: av.video.stream.VideoStream) -> None:
-        """Begin writing, and clear away what watchers before this one left."""
+    def open(self) -> None:
+        """Clear away what watchers before this one left."""
         self._done = sorted(self._directory.glob("*.mp4")) if self._directory.is_dir() else []
-        self._try(lambda: setattr(self, "_writer", self._new_writer(template)))
         self.sweep()
 
     def write(self, part: Part) -> None:
-        """Append a part to its segment."""
+        """Append a part to its segment. Another format than before begins other segments."""
+        if part.video != self._video:
+            self.finish()
+            self._video = part.video
+            self._try(lambda: setattr(self, "_writer", self._new_writer(part.video)))
         if self._writer is not None:
             self._try(lambda: self._note(self._writer.write(part) if self._writer else None))
 
@@ -52,15 +56,20 @@ class SegmentKeeper:
                 path.unlink(missing_ok=True)
         self._done = kept
 
-    def close(self) -> None:
-        """Finish the last segment and delete it like the others."""
+    def finish(self) -> None:
+        """Complete the segment that is being written."""
         if self._writer is not None:
             self._try(lambda: self._note(self._writer.close() if self._writer else None))
         self._writer = None
+
+    def close(self) -> None:
+        """Finish the last segment and delete it like the others."""
+        self.finish()
         self.sweep()
 
-    def _new_writer(self, template: av.video.stream.VideoStream) -> SegmentWriter:
-        return SegmentWriter(self._root, self._camera_id, self._fence, template)
+    def _new_writer(self, video: VideoFormat) -> SegmentWriter:
+        assert isinstance(video.template, av.video.stream.VideoStream)
+        return SegmentWriter(self._root, self._camera_id, self._fence, video.template)
 
     def _note(self, complete: Path | None) -> None:
         if complete is not None:

@@ -125,7 +125,7 @@ class Watcher:
         )
         with contextlib.closing(source), contextlib.closing(keeper):
             source.open()
-            keeper.open(source.template)
+            keeper.open()
             return self._watch(plan, analysis, source, keeper, saved)
 
     def _watch(
