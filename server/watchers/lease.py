@@ -52,7 +52,7 @@ class Standing:
 def claim(engine: Engine, camera_id: int, owner: str, node: str, seconds: float, now_us: int) -> Claim | None:
     """Take the camera if nobody holds it; None where somebody does, or the camera is gone.
 
-    owner: unique for this attempt. seconds: how long the claim lasts without renewal.
+    owner: unique for this attempt: the worker's name, a slash, something else. seconds: how long the claim lasts without renewal.
     """
     ttl_ms = int(seconds * 1000)
     try:
@@ -65,6 +65,7 @@ def claim(engine: Engine, camera_id: int, owner: str, node: str, seconds: float,
                 .values(
                     fence=Lease.fence + 1,
                     owner=owner,
+                    worker=owner.partition("/")[0],
                     node=node,
                     expires_ms=db_now_ms() + ttl_ms,
                     drain=False,
