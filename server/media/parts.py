@@ -15,9 +15,11 @@ class PartBuilder:
     again at a keyframe cuts as it did before.
     """
 
-    def __init__(self, video: VideoFormat, anchor_us: int) -> None:
+    def __init__(self, video: VideoFormat, anchor_us: int, gap: str = "") -> None:
+        self.anchor_us = anchor_us
+        """Wall time of tick 0, for the parts that are given out from now on."""
         self._video = video
-        self._anchor_us = anchor_us
+        self._gap = gap
         self._packets: list[Packet] = []
         self._segment_start: int | None = None
 
@@ -42,11 +44,12 @@ class PartBuilder:
         part = Part(
             packets=tuple(self._packets),
             video=self._video,
-            anchor_us=self._anchor_us,
+            anchor_us=self.anchor_us,
             starts_segment=new_segment,
             independent=first.keyframe,
+            gap=self._gap,
         )
-        self._packets = []
+        self._packets, self._gap = [], ""
         return part
 
     def _ends_before(self, packet: Packet) -> bool:
