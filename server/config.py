@@ -25,6 +25,8 @@ DEFAULT_INSTANCE_DIR = PROJECT_DIR / "instance"
 INSTANCE_VARIABLE = "HYPERSIGHT_INSTANCE"
 """Environment variable that names the instance directory (default: `instance/` of the project)."""
 
+_NETWORKS = frozenset({"public", "private", "loopback", "link-local"})
+
 
 def setting(default: object, help_: str, **limits: float) -> Any:
     """A field with its sentence of help and, for numbers, its `low` and `high` limits."""
@@ -50,6 +52,19 @@ class Settings:
     SEGMENTS_DIR: Path = setting(Path("segments"), "Where segments are written. Relative to the instance.")
     SEGMENTS_KEEP_SECONDS: int = setting(
         0, "How long an analysed segment stays on disk, in seconds. 0: deleted at once.", low=0, high=86_400
+    )
+    STREAM_NETWORKS: str = setting(
+        "public,private,loopback",
+        "Where cameras may be: public, private, loopback, link-local, separated by commas.",
+    )
+    INGEST_MAX_BYTES: int = setting(
+        48_000_000, "How much of a live camera's video may wait for analysis, in bytes.", low=1_000_000
+    )
+    SPOOL_DIR: Path = setting(
+        Path("spool"), "Where events wait while the database is away. Relative to the instance."
+    )
+    SPOOL_MAX_BYTES: int = setting(
+        16_000_000, "How much of a camera's events may wait there, in bytes.", low=100_000
     )
     WEIGHTS_DIR: Path = setting(
         PROJECT_DIR / ".cache" / "weights", "Where fetched model weights lie. Relative to the instance."
@@ -90,6 +105,11 @@ class Settings:
         "5 per minute", "Allowed sign-in attempts for an address and for an account."
     )
     TRUSTED_PROXIES: int = setting(0, "How many reverse proxies stand in front and set X-Forwarded-*.", low=0)
+
+    @property
+    def stream_networks(self) -> frozenset[str]:
+        """STREAM_NETWORKS as words."""
+        return frozenset(word.strip().lower() for word in self.STREAM_NETWORKS.split(",") if word.strip())
 
     @property
     def timezone(self) -> ZoneInfo:
@@ -199,6 +219,12 @@ def _complete(settings: Settings) -> Settings:
         raise ConfigError(f"WORKER_POOL: {settings.WORKER_POOL!r} is neither threads nor prefork")
     if settings.LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ConfigError(f"LOG_LEVEL: {settings.LOG_LEVEL!r} is not DEBUG, INFO, WARNING or ERROR")
+    unknown = sorted(settings.stream_networks - _NETWORKS)
+    if unknown or not settings.stream_networks:
+        raise ConfigError(
+            f"STREAM_NETWORKS: {unknown[0] if unknown else 'nothing'!r} is not public, private, loopback or "
+            "link-local; several have commas between them"
+        )
     url = settings.OBJECT_DETECTOR_URL
     if url and not url.startswith(("http://", "https://")):
         raise ConfigError("OBJECT_DETECTOR_URL: an address that begins with http:// or https://")
@@ -213,5 +239,6 @@ def _complete(settings: Settings) -> Settings:
         REDIS_URL=settings.REDIS_URL or f"unix://{embedded_redis_socket(directory)}",
         NODE_NAME=settings.NODE_NAME or socket.gethostname(),
         SEGMENTS_DIR=directory / settings.SEGMENTS_DIR,
+        SPOOL_DIR=directory / settings.SPOOL_DIR,
         WEIGHTS_DIR=directory / settings.WEIGHTS_DIR,
     )

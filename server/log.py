@@ -54,6 +54,7 @@ class CameraLogger(_LoggerAdapter):
 
     def __init__(self, logger: logging.Logger, camera_id: int) -> None:
         super().__init__(logger, {"camera_id": camera_id})
+        self.camera_id = camera_id
         self._prefix = f"camera {camera_id}: "
 
     def process(self, msg: object, kwargs: object) -> tuple[str, object]:  # type: ignore[override]

@@ -30,3 +30,10 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of the connection. No part is asked for afterwards."""
+
+
+class LiveSource(Source, Protocol):
+    """A source that cannot be read again: what is not taken in time is gone."""
+
+    stall_seconds: float
+    """Seconds without a part after which it counts as stalled."""

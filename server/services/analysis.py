@@ -23,6 +23,8 @@ from server.vision.tracker import Tracker, TrackerSettings
 STATE_VERSION = 1
 TRACKS_OUTLIVE_US = 2_500_000
 """After a longer gap (microseconds) nobody can say who is who: all tracks are void."""
+SAME_ASPECT = 0.02
+"""Pictures whose width by height differs by less than this share show the same cut of the scene."""
 _SLACK_TICKS = TICKS_PER_SECOND // 1000
 """Containers round times: a frame this much early still belongs to the next slot."""
 
@@ -102,6 +104,8 @@ class Analysis:
         self._observing: set[int | None] = set()
         self._seen_us: int | None = None
         self._interrupted = ""
+        self._void = False
+        """Whether the tracks end with the interruption, however short it is."""
         self._blind = ""
         self.cursor: int | None = None
         """Presentation time in ticks of the last frame that is done with."""
@@ -111,9 +115,19 @@ class Analysis:
     def feed(self, part: Part) -> Outcome:
         """Analyse a part. Raises DecodeError where there is no decoder for it."""
         outcome = Outcome()
+        if part.gap:
+            self._look(outcome)
+            self._interrupted = self._interrupted or part.gap
+            if part.gap != "clock":
+                self._decoder = None
         self._take(self._frames(part), outcome)
         outcome.blind = self._blind
         return outcome
+
+    def leave(self) -> None:
+        """What was read so far is given up: the next part does not continue it."""
+        self._decoder = None
+        self._pending.clear()
 
     def pass_over(self, parts: Iterable[Part]) -> None:
         """Decode without looking, so that the decoder can go on after them. Call `interrupt` as well."""
@@ -208,17 +222,24 @@ class Analysis:
             if last is not None and self._slot(frame.pts) <= self._slot(last):
                 continue
             last = frame.pts
-            self._fit_tracker(frame)
+            self._fit_tracker(frame, outcome)
             size = fitting(frame.width, frame.height, self._detector.size)
             self._pending.append(_Pending(frame.pts, frame.ts_us, frame.picture(*size)))
             if len(self._pending) >= self._detector.batch:
                 self._look(outcome)
 
-    def _fit_tracker(self, frame: Frame) -> None:
+    def _fit_tracker(self, frame: Frame, outcome: Outcome) -> None:
         """Distances are judged on the picture as it is seen, so its shape matters."""
-        if self._aspect is None:
-            self._aspect = frame.width / frame.height
-            self._tracker = Tracker(_tracker_settings(self._aspect))
+        aspect = frame.width / frame.height
+        if self._aspect is not None and abs(aspect / self._aspect - 1) < SAME_ASPECT:
+            return
+        if self._aspect is not None:
+            # Another cut of the scene: where somebody was says nothing about where they are now.
+            self._look(outcome)
+            self._void = True
+            self._interrupted = self._interrupted or "picture"
+        self._aspect = aspect
+        self._tracker = Tracker(_tracker_settings(aspect), self._tracker.next_id)
 
     def _slot(self, pts: int) -> int:
         return int((pts + _SLACK_TICKS) * self._watch_fps // TICKS_PER_SECOND)
@@ -256,7 +277,9 @@ class Analysis:
                 outcome.spans.append(End(self._interrupted))
             self._observing.clear()
             self._interrupted = ""
-            if self._seen_us is None or ts_us - self._seen_us > TRACKS_OUTLIVE_US:
+            gap_us = None if self._seen_us is None else ts_us - self._seen_us
+            if self._void or gap_us is None or not 0 < gap_us <= TRACKS_OUTLIVE_US:
+                self._void = False
                 self._tracker.end_all(ts_us - 1)
                 for rule in self._rules.values():
                     rule.processor.forget()

@@ -170,6 +170,11 @@ class Tracker:
         self._next_id = next_id
         self._last_us: int | None = None
 
+    @property
+    def next_id(self) -> int:
+        """The id of the next new track."""
+        return self._next_id
+
     def update(self, detections: Detections, ts_us: int) -> list[Track]:
         """Take in one frame captured at `ts_us`, microseconds.
 

@@ -32,12 +32,16 @@ STARTING, WATCHING, BLIND, UNREACHABLE, ENDED, STOPPED = (
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A held lease. `fence` is larger than that of every claim before it."""
+    """A held lease. `fence` is larger than that of every claim before it.
+
+    `strikes`: how often the part after the checkpoint had been begun before, without being finished.
+    """
 
     camera_id: int
     fence: int
     owner: str
     ttl_ms: int
+    strikes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,15 @@ class Standing:
 def claim(engine: Engine, camera_id: int, owner: str, node: str, seconds: float, now_us: int) -> Claim | None:
     """Take the camera if nobody holds it; None where somebody does, or the camera is gone.
 
-    owner: unique for this attempt: the worker's name, a slash, something else. seconds: how long the claim lasts without renewal.
+    owner: unique for this attempt: the worker's name, a slash, something else. seconds: how long the
+    claim lasts without renewal.
     """
     ttl_ms = int(seconds * 1000)
     try:
         with writing(engine) as session:
-            if session.get(Lease, camera_id) is None:
+            found = session.get(Lease, camera_id)
+            strikes = found.strikes if found is not None else 0
+            if found is None:
                 session.execute(insert(Lease).values(camera_id=camera_id, fence=0, expires_ms=0, drain=False))
             taken = session.execute(
                 update(Lease)
@@ -69,6 +76,7 @@ def claim(engine: Engine, camera_id: int, owner: str, node: str, seconds: float,
                     node=node,
                     expires_ms=db_now_ms() + ttl_ms,
                     drain=False,
+                    strikes=max(1, strikes),
                     state=STARTING,
                     reason="",
                     since=us_to_datetime(now_us),
@@ -80,7 +88,7 @@ def claim(engine: Engine, camera_id: int, owner: str, node: str, seconds: float,
     except IntegrityError:
         # Another worker made the row in the same moment, or the camera has been deleted.
         return None
-    return Claim(camera_id, fence, owner, ttl_ms)
+    return Claim(camera_id, fence, owner, ttl_ms, strikes)
 
 
 def renew(
@@ -88,16 +96,20 @@ def renew(
     held: Claim,
     state: tuple[str, str, datetime] | None = None,
     revision: int | None = None,
+    strikes: int | None = None,
 ) -> Standing:
     """Hold on to the camera: the first statement of every transaction of a watcher.
 
-    state: (state, reason, since) to show from now on. Raises LeaseLost where the claim is no longer ours.
+    state: (state, reason, since) to show from now on. strikes: see `Lease.strikes`. Raises LeaseLost
+    where the claim is no longer ours.
     """
     values: dict[str, object] = {"expires_ms": db_now_ms() + held.ttl_ms}
     if state is not None:
         values |= {"state": state[0], "reason": state[1][:500], "since": state[2]}
     if revision is not None:
         values["revision"] = revision
+    if strikes is not None:
+        values["strikes"] = strikes
     done = session.execute(update(Lease).where(*_mine(held)).values(**values))
     if not _changed_one(done):
         raise LeaseLost(f"camera {held.camera_id} is watched by another worker")
@@ -105,17 +117,30 @@ def renew(
         select(Camera.revision, Camera.enabled, Lease.drain)
         .join(Lease, Lease.camera_id == Camera.id)
         .where(Camera.id == held.camera_id)
-    ).one()
+    ).one_or_none()
+    if row is None:
+        raise LeaseLost("the camera has been deleted")
     return Standing(row.revision, row.enabled, row.drain)
 
 
-def release(engine: Engine, held: Claim, state: str, reason: str, now_us: int) -> None:
-    """Let go of the camera. Nothing happens where it is no longer ours."""
+def release(engine: Engine, held: Claim, state: str, reason: str, now_us: int, *, clean: bool = True) -> None:
+    """Let go of the camera. Nothing happens where it is no longer ours.
+
+    clean: the watcher ended in order, so nothing that it had begun is suspect.
+    """
+    values: dict[str, object] = {"strikes": 0} if clean else {}
     with writing(engine) as session:
         session.execute(
             update(Lease)
             .where(*_mine(held))
-            .values(expires_ms=0, owner=None, state=state, reason=reason[:500], since=us_to_datetime(now_us))
+            .values(
+                expires_ms=0,
+                owner=None,
+                state=state,
+                reason=reason[:500],
+                since=us_to_datetime(now_us),
+                **values,
+            )
         )
 
 

@@ -32,10 +32,12 @@ _LONGEST_REASON = 40
 class Plan:
     """A camera's settings as a watcher works by them."""
 
+    camera_id: int
     revision: int
     enabled: bool
     address: str
     loop: bool
+    transport: str
     watch_fps: float
     grid: int
     rules: tuple[Rule, ...]
@@ -46,6 +48,11 @@ class Plan:
     def source(self) -> str:
         """Tells sources apart: another one starts from its beginning, not from a checkpoint."""
         return hashlib.sha256(f"{self.loop} {self.address}".encode()).hexdigest()
+
+    @property
+    def connection(self) -> tuple[str, str]:
+        """What cannot change without connecting anew."""
+        return self.source, self.transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,21 @@ class Saved:
     source: str
     finished: bool
     analysis: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is committed at once, or held in the spool until it can be.
+
+    `serial` grows from entry to entry of a camera, over all claims. `news`: (state, reason, since) to
+    show from now on. `revision`: that of the camera's settings which it was made by.
+    """
+
+    serial: int
+    outcome: Outcome
+    saved: Saved | None
+    news: tuple[str, str, datetime] | None
+    revision: int
 
 
 class WatchStore:
@@ -79,10 +101,12 @@ class WatchStore:
             ).all()
             rules, unusable = _rules(rows)
             return Plan(
+                camera_id=camera_id,
                 revision=camera.revision,
                 enabled=camera.enabled,
                 address=camera.stream_url,
                 loop=camera.loop,
+                transport=camera.rtsp_transport,
                 watch_fps=camera.watch_fps,
                 grid=camera.detection_grid,
                 rules=rules,
@@ -110,22 +134,53 @@ class WatchStore:
             except (zlib.error, ValueError, KeyError, TypeError) as error:
                 raise CheckpointError(f"the checkpoint is damaged: {error}") from error
 
-    def commit(
-        self,
-        held: Claim,
-        outcome: Outcome,
-        saved: Saved | None,
-        state: tuple[str, str, datetime] | None,
-        revision: int,
-    ) -> Standing:
-        """Store what came of a part, all or nothing. Raises LeaseLost, StorageError."""
+    def serial(self, camera_id: int) -> int:
+        """The serial of the last entry that is stored; 0 where there is none. Raises StorageError."""
+        with translated(), Session(self._engine) as session:
+            return session.scalar(select(Checkpoint.serial).where(Checkpoint.camera_id == camera_id)) or 0
+
+    def mark(self, held: Claim, strikes: int) -> Standing:
+        """Write down how often the next part has been begun. Raises LeaseLost, StorageError."""
         with writing(self._engine) as session:
-            standing = lease.renew(session, held, state, revision)
-            _observe(session, held.camera_id, outcome.spans)
-            _keep_events(session, held.camera_id, outcome.events, standing.revision != revision)
+            return lease.renew(session, held, strikes=strikes)
+
+    def commit(self, held: Claim, entries: Sequence[Entry]) -> Standing:
+        """Store entries in their order, all or nothing. Raises LeaseLost, StorageError.
+
+        A part that is finished clears the strikes against it; the one after it may have been begun.
+        """
+        last = entries[-1]
+        news = next((entry.news for entry in reversed(entries) if entry.news is not None), None)
+        finished = any(entry.saved is not None for entry in entries)
+        with writing(self._engine) as session:
+            standing = lease.renew(session, held, news, last.revision, 1 if finished else None)
+            for entry in entries:
+                _observe(session, held.camera_id, entry.outcome.spans)
+                _keep_events(
+                    session, held.camera_id, entry.outcome.events, standing.revision != entry.revision
+                )
+            saved = next((entry.saved for entry in reversed(entries) if entry.saved is not None), None)
             if saved is not None:
-                _keep_checkpoint(session, held.camera_id, saved)
+                _keep_checkpoint(session, held.camera_id, saved, last.serial)
+            elif last.serial:
+                _keep_serial(session, held.camera_id, last.serial)
         return standing
+
+    def deliver_late(self, camera_id: int, entries: Sequence[Entry]) -> int:
+        """Store what a watcher saw while the database was away, though others watch the camera by now.
+
+        Its events are added where they are not stored yet, its observations as spans of their own;
+        the checkpoint is the present watcher's. Gives the number of new events. Raises StorageError.
+        """
+        with writing(self._engine) as session:
+            if session.get(Camera, camera_id) is None:
+                return 0
+            there = set(session.scalars(select(Processor.id).where(Processor.camera_id == camera_id)))
+            events = [event for entry in entries for event in entry.outcome.events if event[0] in there]
+            fresh = [event for event in events if not _is_stored(session, *event)]
+            _keep_events(session, camera_id, fresh, changed=False)
+            _keep_late_spans(session, camera_id, entries, there)
+        return len(fresh)
 
 
 def _rules(rows: Sequence[Processor]) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
@@ -200,12 +255,39 @@ def _begin(session: Session, camera_id: int, span: Begin, ongoing: tuple[ColumnE
         session.execute(insert(Observation), rows)
 
 
-def _keep_checkpoint(session: Session, camera_id: int, saved: Saved) -> None:
+def _is_stored(session: Session, processor_id: int, event: Event) -> bool:
+    same = (ProcessorEvent.processor_id == processor_id, ProcessorEvent.key == event.key)
+    return session.scalar(select(ProcessorEvent.id).where(*same)) is not None
+
+
+def _keep_late_spans(session: Session, camera_id: int, entries: Sequence[Entry], there: set[int]) -> None:
+    """What the entries say was seen, as closed spans: of the camera, and of each rule that was observing."""
+    start = stop = None
+    rules: set[int] = set()
+    for entry in entries:
+        memory = entry.saved.analysis if entry.saved is not None else {}
+        rules |= there & {int(id_) for id_ in memory.get("observing", ())}
+        for span in entry.outcome.spans:
+            if isinstance(span, Extend):
+                start, stop = start if start is not None else span.ts_us, span.ts_us
+    if start is None or stop is None:
+        return
+    ends = {"start": us_to_datetime(start), "stop": us_to_datetime(stop), "ended": "late"}
+    rows = [{"camera_id": camera_id, "processor_id": id_, **ends} for id_ in (None, *sorted(rules))]
+    session.execute(insert(Observation), rows)
+
+
+def _keep_serial(session: Session, camera_id: int, serial: int) -> None:
+    session.execute(update(Checkpoint).where(Checkpoint.camera_id == camera_id).values(serial=serial))
+
+
+def _keep_checkpoint(session: Session, camera_id: int, saved: Saved, serial: int) -> None:
     state = {"source": saved.source, "finished": saved.finished, "analysis": saved.analysis}
     values = {
         "version": CHECKPOINT_VERSION,
         "anchor_us": saved.anchor_us,
         "cursor": saved.cursor,
+        "serial": serial,
         "watched_until": us_to_datetime(saved.watched_until_us),
         "state": zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 1),
     }

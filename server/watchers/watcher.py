@@ -1,4 +1,4 @@
-"""The loop that works one camera: parts in, events and checkpoints out, for as long as it is enabled."""
+"""The loop that works one camera: connection after connection, for as long as it is enabled."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 
 from server.clock import Clock
 from server.config import Settings
-from server.domain.video import Part, us_to_datetime
 from server.errors import CheckpointError, HypersightError, LeaseLost, SourceError, StorageError
 from server.log import CameraLogger, redact
-from server.media.addresses import file_of
-from server.media.file_source import FileSource
-from server.media.source import Source
+from server.media.source import LiveSource
+from server.media.sources import is_file, source_for
 from server.services.analysis import Analysis, Outcome
-from server.vision.detector import Detector
+from server.watchers.connection import FINISHED, SHUTTING_DOWN, SWITCHED_OFF, Connection, DetectorFor, Replan
 from server.watchers.disk import SegmentKeeper
-from server.watchers.lease import BLIND, ENDED, STOPPED, UNREACHABLE, WATCHING, Claim, Standing
+from server.watchers.ingest import MOST_ABANDONED, Feed, FileFeed, Ingest
+from server.watchers.lease import STARTING, STOPPED, UNREACHABLE, Claim
+from server.watchers.ledger import Ledger, Outage
+from server.watchers.spool import Spool
 from server.watchers.store import Plan, Saved, WatchStore
+from server.watchers.suspicion import Suspicion
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
@@ -32,26 +32,8 @@ HEALTHY_SECONDS = 60.0
 _TICK = 1.0
 """Seconds between two looks at the settings while there is nothing to analyse."""
 
-DetectorFor = Callable[[int], Detector]
-"""Gives the detector for a grid."""
-
-
-class _Replan(Exception):
-    """The camera's source has changed."""
-
-
-@dataclass(slots=True)
-class _Lag:
-    """How far analysis may be behind, in microseconds. After a restart it may catch up first."""
-
-    allowed_us: int
-    usual_us: int
-
-    def exceeded(self, lag_us: int) -> bool:
-        """Whether it is too far behind now."""
-        if lag_us <= self.usual_us:
-            self.allowed_us = self.usual_us
-        return lag_us > self.allowed_us
+FeedFor = Callable[[Plan, int, int | None], Feed]
+"""Gives the feed of a camera: its plan, the anchor and the last known tick."""
 
 
 class Watcher:
@@ -68,7 +50,11 @@ class Watcher:
         detector_for: DetectorFor,
         clock: Clock,
         stop: threading.Event,
+        *,
+        outage: Outage | None = None,
+        feed_for: FeedFor | None = None,
     ) -> None:
+        """outage: shared by the watchers of a process. feed_for: how cameras are read, if not as usual."""
         self._held = held
         self._store = store
         self._settings = settings
@@ -76,46 +62,67 @@ class Watcher:
         self._clock = clock
         self._stop = stop
         self._log = CameraLogger(logging.getLogger(__name__), held.camera_id)
-        self._shown: tuple[str, str] = ("", "")
-        self._revision = 0
+        self._spool = Spool(settings.SPOOL_DIR, held.camera_id, settings.SPOOL_MAX_BYTES)
+        self._ledger = Ledger(held, store, self._spool, outage or Outage(clock), clock, self._log)
+        self._feed_for = feed_for or self._usual_feed
+        self._strikes = held.strikes
+        self._plan: Plan | None = None
+        self._settled = False
+        self._stuck: list[threading.Thread] = []
         self.errors = 0
         """Attempts that ended with an error so far."""
 
     def run(self) -> tuple[str, str]:
         """Watch until stopped, disabled or at the end of the source; gives the last state and reason."""
         pause = FIRST_PAUSE
-        while not self._stop.is_set():
-            started = self._clock.monotonic()
-            try:
-                return self.run_once()
-            except _Replan:
-                continue
-            except LeaseLost as error:
-                self._log.warning("%s", error)
-                return STOPPED, ""
-            except HypersightError as error:
-                self.errors += 1
-                if self._clock.monotonic() - started > HEALTHY_SECONDS:
-                    pause = FIRST_PAUSE
-                reason = redact(str(error))
-                self._log.warning("%s; trying again in about %.0f s", reason, pause)
-                ended = self._rest(pause * random.uniform(0.5, 1.0), reason, error)
-                if ended is not None:
-                    return ended
-                pause = min(LONGEST_PAUSE, pause * 2)
-        return STOPPED, "the worker is shutting down"
+        with contextlib.closing(self._ledger):
+            while not self._stop.is_set():
+                started = self._clock.monotonic()
+                try:
+                    return self.run_once()
+                except Replan:
+                    continue
+                except LeaseLost as error:
+                    self._log.warning("%s", error)
+                    return STOPPED, ""
+                except HypersightError as error:
+                    self.errors += 1
+                    if self._clock.monotonic() - started > HEALTHY_SECONDS:
+                        pause = FIRST_PAUSE
+                    ended = self._rest(pause * random.uniform(0.5, 1.0), error)
+                    if ended is not None:
+                        return ended
+                    pause = min(LONGEST_PAUSE, pause * 2)
+        return SHUTTING_DOWN
 
     def run_once(self) -> tuple[str, str]:
         """Work one connection. Raises SourceError, DecodeError, ModelError, StorageError, LeaseLost."""
-        plan = self._store.plan(self._held.camera_id)
+        if not self._settled:
+            self._ledger.settle()
+            self._settled = True
+        plan = self._fresh_plan()
         if plan is None or not plan.enabled:
-            return STOPPED, "the camera is switched off"
-        self._adopt(plan)
-        saved, analysis = self._resume(plan)
+            return SWITCHED_OFF
+        repeatable = is_file(plan.address)
+        suspicion = Suspicion(self._strikes, repeatable, self._ledger.mark)
+        if not self._begin(suspicion):
+            return SHUTTING_DOWN
+        try:
+            return self._connect(plan, suspicion, repeatable)
+        finally:
+            # Only an end in order comes by here: what the next attempt begins is no suspect.
+            self._strikes = 0
+            with contextlib.suppress(StorageError, LeaseLost):
+                suspicion.end()
+
+    def _connect(self, plan: Plan, suspicion: Suspicion, repeatable: bool) -> tuple[str, str]:
+        saved, analysis = self._resume(plan, repeatable)
         if saved is not None and saved.finished:
-            return ENDED, "the file has been played to its end"
+            return FINISHED
         anchor_us = saved.anchor_us if saved is not None else self._clock.now_us()
-        source = FileSource(file_of(plan.address), loop=plan.loop, anchor_us=anchor_us, clock=self._clock)
+        if not repeatable:
+            self._refuse_more_threads()
+        feed = self._feed_for(plan, anchor_us, saved.cursor if saved is not None else None)
         keeper = SegmentKeeper(
             self._settings.SEGMENTS_DIR,
             self._held.camera_id,
@@ -123,182 +130,125 @@ class Watcher:
             self._settings.SEGMENTS_KEEP_SECONDS,
             self._clock,
         )
-        with contextlib.closing(source), contextlib.closing(keeper):
-            source.open()
-            keeper.open()
-            return self._watch(plan, analysis, source, keeper, saved)
+        work = Connection(
+            plan,
+            analysis,
+            feed,
+            keeper,
+            self._ledger,
+            self._store,
+            self._detector_for,
+            self._clock,
+            self._log,
+        )
+        self._ledger.show(STARTING, "connecting")
+        try:
+            with contextlib.closing(keeper):
+                keeper.open()
+                backlog_us = int(self._settings.BACKLOG_SECONDS * 1e6)
+                return work.work(self._stop, saved, suspicion, anchor_us, backlog_us)
+        finally:
+            self._plan = work.plan
+            feed.close()
+            if isinstance(feed, Ingest) and feed.left_behind is not None:
+                self._stuck.append(feed.left_behind)
 
-    def _watch(
-        self, plan: Plan, analysis: Analysis, source: Source, keeper: SegmentKeeper, saved: Saved | None
-    ) -> tuple[str, str]:
-        usual_us = int(self._settings.BACKLOG_SECONDS * 1e6)
-        behind_us = self._clock.now_us() - saved.watched_until_us if saved is not None else 0
-        lag = _Lag(usual_us + max(0, behind_us), usual_us)
-        skipped: list[Part] = []
-        end_us = saved.watched_until_us if saved is not None else source.anchor_us
-        known = saved.cursor if saved is not None else None
-        for part in source.parts(self._stop, known):
-            keeper.write(part)
-            if known is not None and all(packet.pts <= known for packet in part.packets):
-                # Committed before the restart: it only brings the decoder to where it was.
-                analysis.feed(part)
-                continue
-            end_us = part.end_us
-            late_us = self._clock.now_us() - part.end_us
-            if source.live and (lag.exceeded(late_us) or (skipped and late_us > 1_000_000)):
-                # Only what follows the last keyframe is needed to go on decoding.
-                skipped = [part] if part.independent else [*skipped, part]
-                plan = self._heed(plan, analysis, self._commit_skipped(plan, analysis, source, part, late_us))
-                continue
-            if skipped:
-                analysis.pass_over(skipped)
-                skipped = []
-            outcome = analysis.feed(part)
-            state = self._state_of(outcome, plan, keeper)
-            standing = self._commit(plan, analysis, source, outcome, part.end_us, state)
-            keeper.sweep()
-            plan = self._heed(plan, analysis, standing)
-            if not plan.enabled:
-                return self._switch_off(plan, analysis, source, part.end_us)
-            if self._stop.is_set():
-                break
-        if self._stop.is_set():
-            return STOPPED, "the worker is shutting down"
-        return self._end(plan, analysis, source, end_us)
+    def _usual_feed(self, plan: Plan, anchor_us: int, after: int | None) -> Feed:
+        source = source_for(
+            plan.address,
+            loop=plan.loop,
+            transport=plan.transport,
+            anchor_us=anchor_us,
+            after=after,
+            clock=self._clock,
+            networks=self._settings.stream_networks,
+        )
+        if is_file(plan.address):
+            return FileFeed(source, self._clock, after)
+        live: LiveSource = source  # type: ignore[assignment]
+        return Ingest(
+            live,
+            self._clock,
+            self._log,
+            self._settings.INGEST_MAX_BYTES,
+            3 * self._settings.BACKLOG_SECONDS,
+        )
 
-    def _adopt(self, plan: Plan) -> None:
-        self._revision = plan.revision
-        for trouble in plan.unusable:
-            self._log.error("left out: %s", trouble)
+    def _fresh_plan(self) -> Plan | None:
+        """The camera's settings; those known last while the database is away. Raises StorageError."""
+        try:
+            plan = self._store.plan(self._held.camera_id)
+        except StorageError:
+            if self._plan is None or self._ledger.saved is None:
+                raise
+            return self._plan
+        if plan is not None:
+            for trouble in plan.unusable:
+                self._log.error("left out: %s", trouble)
+        self._plan = plan
+        return plan
 
-    def _resume(self, plan: Plan) -> tuple[Saved | None, Analysis]:
-        """The checkpoint, if there is one that fits and is fresh enough, and the analysis to go on with."""
+    def _resume(self, plan: Plan, repeatable: bool) -> tuple[Saved | None, Analysis]:
+        """The checkpoint, if there is one that fits, and the analysis to go on with if it is fresh enough."""
         analysis = Analysis(self._detector_for(plan.grid), plan.rules, plan.watch_fps)
         try:
-            saved = self._store.checkpoint(self._held.camera_id)
+            saved = self._ledger.saved or self._store.checkpoint(self._held.camera_id)
             if saved is None or saved.source != plan.source:
                 return None, analysis
             gap_us = self._clock.now_us() - saved.watched_until_us
-            if saved.finished or (plan.loop and gap_us > self._settings.RESUME_SECONDS * 1e6):
-                return (saved if saved.finished else None), analysis
-            analysis.restore(saved.analysis)
+            fresh = gap_us <= self._settings.RESUME_SECONDS * 1e6
+            if saved.finished:
+                return saved, analysis
+            if plan.loop and repeatable and not fresh:
+                return None, analysis
+            if repeatable or fresh:
+                analysis.restore(saved.analysis)
+            if not repeatable:
+                analysis.interrupt("connection")
         except CheckpointError as error:
             self._log.error("starting anew: %s", error)
             # What was restored before the damage was found must not leak into the new start.
-            fresh = self._store.plan(self._held.camera_id) or plan
-            return None, Analysis(self._detector_for(plan.grid), fresh.rules, plan.watch_fps)
+            again = self._store.plan(self._held.camera_id) or plan
+            return None, Analysis(self._detector_for(plan.grid), again.rules, plan.watch_fps)
         self._log.info("goes on from its checkpoint, %.1f s back", gap_us / 1e6)
         return saved, analysis
 
-    def _heed(self, plan: Plan, analysis: Analysis, standing: Standing) -> Plan:
-        """Take over settings that have changed. Raises _Replan where the source has."""
-        if standing.drain:
-            self._stop_soon()
-        if standing.revision == plan.revision:
-            return plan
-        fresh = self._store.plan(self._held.camera_id)
-        if fresh is None:
-            raise LeaseLost("the camera has been deleted")
-        self._adopt(fresh)
-        if not fresh.enabled:
-            return fresh
-        if fresh.source != plan.source:
-            self._commit_paused(fresh, analysis, "source changed")
-            raise _Replan
-        outcome = analysis.configure(self._detector_for(fresh.grid), fresh.rules, fresh.watch_fps)
-        if outcome.spans:
-            self._store.commit(self._held, outcome, None, None, fresh.revision)
-        self._log.info("works by changed settings")
-        return fresh
+    def _begin(self, suspicion: Suspicion) -> bool:
+        """Wait until the next part may be begun; False where the watcher is to end first."""
+        if suspicion.pause:
+            error = SourceError("its video has ended its worker again and again, so it is left alone for now")
+            if self._rest(suspicion.pause, error) is not None:
+                return False
+        waiting = SourceError("waits for other cameras to begin", state=STARTING)
+        while not self._stop.is_set() and not suspicion.begin():
+            if self._rest(_TICK, waiting, quiet=True) is not None:
+                return False
+        return not self._stop.is_set()
 
-    def _stop_soon(self) -> None:
-        """A drain concerns this watcher alone, though `stop` may be shared by all of a worker."""
-        self._stop = _set_event()
-
-    def _commit(
-        self,
-        plan: Plan,
-        analysis: Analysis,
-        source: Source,
-        outcome: Outcome,
-        until_us: int,
-        state: tuple[str, str],
-        finished: bool = False,
-    ) -> Standing:
-        saved = None
-        if analysis.cursor is not None:
-            saved = Saved(
-                anchor_us=source.anchor_us,
-                cursor=analysis.cursor,
-                watched_until_us=until_us,
-                source=plan.source,
-                finished=finished,
-                analysis=analysis.state(),
+    def _refuse_more_threads(self) -> None:
+        self._stuck = [thread for thread in self._stuck if thread.is_alive()]
+        if len(self._stuck) >= MOST_ABANDONED:
+            raise SourceError(
+                f"{len(self._stuck)} attempts to read it hang inside a library and have not come back yet"
             )
-        return self._store.commit(self._held, outcome, saved, self._news(*state), plan.revision)
 
-    def _commit_skipped(
-        self, plan: Plan, analysis: Analysis, source: Source, part: Part, late_us: int
-    ) -> Standing:
-        self._log_once(WATCHING, f"too slow: {late_us / 1e6:.0f} s behind, skipping to the newest part")
-        outcome = analysis.pause("behind")
-        analysis.cursor = max(analysis.cursor or 0, part.packets[-1].pts)
-        return self._commit(plan, analysis, source, outcome, part.end_us, self._shown)
-
-    def _commit_paused(self, plan: Plan, analysis: Analysis, reason: str) -> None:
-        self._store.commit(self._held, analysis.pause(reason), None, None, plan.revision)
-
-    def _switch_off(self, plan: Plan, analysis: Analysis, source: Source, until_us: int) -> tuple[str, str]:
-        outcome = analysis.pause("disabled")
-        state = (STOPPED, "the camera is switched off")
-        self._commit(plan, analysis, source, outcome, until_us, state)
-        return state
-
-    def _end(self, plan: Plan, analysis: Analysis, source: Source, end_us: int) -> tuple[str, str]:
-        """The source has ended: what is still held back counts, then nothing more."""
-        outcome = analysis.finish(end_us, "end")
-        state = (ENDED, "the file has been played to its end")
-        self._commit(plan, analysis, source, outcome, end_us, state, finished=True)
-        self._log.info("%s", state[1])
-        return state
-
-    def _rest(self, seconds: float, reason: str, error: HypersightError) -> tuple[str, str] | None:
+    def _rest(self, seconds: float, error: HypersightError, *, quiet: bool = False) -> tuple[str, str] | None:
         """Wait before the next attempt, holding on to the lease and heeding changes."""
-        state = error.state if isinstance(error, SourceError) else UNREACHABLE
+        reason = redact(str(error))
+        if not quiet:
+            self._log.warning("%s; trying again in about %.0f s", reason, seconds)
+        self._ledger.show(error.state if isinstance(error, SourceError) else UNREACHABLE, reason)
+        revision = self._plan.revision if self._plan is not None else 0
         until = self._clock.monotonic() + seconds
         while self._clock.monotonic() < until:
             with contextlib.suppress(StorageError):
-                standing = self._store.commit(
-                    self._held, Outcome(), None, self._news(state, reason), self._revision
-                )
-                if standing.drain or not standing.enabled:
-                    return STOPPED, "the camera is switched off"
-                if standing.revision != self._revision:
+                standing = self._ledger.commit(Outcome(), None, revision)
+                if not standing.enabled:
+                    return SWITCHED_OFF
+                if standing.drain:
+                    return SHUTTING_DOWN
+                if standing.revision != revision:
                     return None
             if self._clock.wait(self._stop, min(_TICK, max(0.0, until - self._clock.monotonic()))):
                 break
         return None
-
-    def _state_of(self, outcome: Outcome, plan: Plan, keeper: SegmentKeeper) -> tuple[str, str]:
-        if outcome.blind:
-            self._log_once(BLIND, outcome.blind)
-            return BLIND, outcome.blind
-        reason = "; ".join(filter(None, [*plan.unusable, keeper.trouble]))
-        return WATCHING, reason
-
-    def _log_once(self, state: str, reason: str) -> None:
-        if self._shown[0] != state or not self._shown[1]:
-            self._log.warning("%s", redact(reason))
-
-    def _news(self, state: str, reason: str) -> tuple[str, str, datetime] | None:
-        """The state to store, or None where it is stored already."""
-        if (state, reason) == self._shown:
-            return None
-        self._shown = (state, reason)
-        return state, redact(reason), us_to_datetime(self._clock.now_us())
-
-
-def _set_event() -> threading.Event:
-    event = threading.Event()
-    event.set()
-    return event

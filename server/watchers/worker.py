@@ -6,14 +6,16 @@ import functools
 import logging
 import threading
 import uuid
+import weakref
 
 from sqlalchemy.engine import Engine
 
 from server.clock import Clock
 from server.config import Settings
-from server.errors import StorageError
+from server.errors import LeaseLost, StorageError
 from server.services.detection import detector_for
 from server.watchers import lease
+from server.watchers.ledger import Outage
 from server.watchers.store import WatchStore
 from server.watchers.watcher import Watcher
 
@@ -33,12 +35,30 @@ def watch_camera(
     if held is None:
         log.info("camera %s: watched already", camera_id)
         return
-    state, reason = lease.STOPPED, "the watcher failed; the log says why"
+    state, reason, clean = lease.STOPPED, "the watcher failed; the log says why", False
     try:
         detectors = functools.partial(detector_for, settings)
-        state, reason = Watcher(held, WatchStore(engine), settings, detectors, clock, stop).run()
+        watcher = Watcher(
+            held, WatchStore(engine), settings, detectors, clock, stop, outage=_outage_of(engine, clock)
+        )
+        state, reason = watcher.run()
+        clean = True
+    except LeaseLost as error:
+        log.info("camera %s: %s", camera_id, error)
     finally:
         try:
-            lease.release(engine, held, state, reason, clock.now_us())
+            lease.release(engine, held, state, reason, clock.now_us(), clean=clean)
         except StorageError as error:
             log.warning("camera %s: the lease runs out by itself: %s", camera_id, error)
+
+
+_lock = threading.Lock()
+_outages: weakref.WeakKeyDictionary[Engine, Outage] = weakref.WeakKeyDictionary()
+
+
+def _outage_of(engine: Engine, clock: Clock) -> Outage:
+    """What all watchers of this process know of their database."""
+    with _lock:
+        if engine not in _outages:
+            _outages[engine] = Outage(clock)
+        return _outages[engine]

@@ -138,9 +138,9 @@ def victim(address: str, camera_id: int, segments: Path, now_us: int, inside: bo
     further = 0
     keep = store._keep_checkpoint
 
-    def keep_and_look(session: Session, camera: int, saved: store.Saved) -> None:
+    def keep_and_look(session: Session, camera: int, saved: store.Saved, serial: int) -> None:
         nonlocal further
-        keep(session, camera, saved)
+        keep(session, camera, saved, serial)
         further += before is None or saved.cursor > before.cursor
         if inside and further == 2:
             os.kill(os.getpid(), signal.SIGKILL)

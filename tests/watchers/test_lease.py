@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 from server.domain.events import Event
 from server.errors import LeaseLost
 from server.extensions import db
-from server.models import Checkpoint, Lease, Processor, ProcessorEvent
+from server.models import Checkpoint, Processor, ProcessorEvent
 from server.services.analysis import Begin, Extend, Outcome
 from server.watchers import lease
-from server.watchers.store import Saved, WatchStore
-from server.watchers.supervisor import PATIENCE, Supervisor, restart, unwatched
+from server.watchers.store import Entry, Saved, WatchStore
+from server.watchers.supervisor import restart
 from tests.databases import every_database
 from tests.factories import camera, processor
-from tests.watchers.harness import START_US, FastClock, expire_leases
+from tests.watchers.harness import START_US, expire_leases
 
 pytestmark = [every_database, pytest.mark.usefixtures("session")]
 
@@ -52,7 +52,7 @@ def test_a_watcher_that_was_given_up_stores_nothing_more(app: Flask) -> None:
     store = WatchStore(db.engine)
     outcome = Outcome(events=[(rule_id, Event(START_US, "k", count=1))], spans=[Begin(START_US, (None,))])
     with pytest.raises(LeaseLost):
-        store.commit(old, outcome, _saved(1), None, 1)
+        store.commit(old, [Entry(1, outcome, _saved(1), None, 1)])
     with Session(db.engine) as session:
         assert session.scalars(select(ProcessorEvent)).all() == []
         assert session.get(Checkpoint, id_) is None
@@ -72,7 +72,8 @@ def test_a_part_is_stored_whole_and_read_back(app: Flask) -> None:
         spans=[Begin(START_US, (None, rule_id)), Extend(START_US + 500_003)],
     )
     for cursor in (45_000, 90_000):
-        store.commit(held, outcome if cursor == 45_000 else Outcome(), _saved(cursor), None, 1)
+        entry = Entry(cursor, outcome if cursor == 45_000 else Outcome(), _saved(cursor), None, 1)
+        store.commit(held, [entry])
     saved = store.checkpoint(id_)
     assert saved == _saved(90_000)
     with Session(db.engine) as session:
@@ -91,31 +92,9 @@ def test_an_event_of_a_processor_deleted_meanwhile_is_let_go(app: Flask) -> None
     outcome = Outcome(
         events=[(rule_id, Event(START_US, "k", count=1))], spans=[Begin(START_US, (None, rule_id))]
     )
-    WatchStore(db.engine).commit(held, outcome, None, None, 1)
+    WatchStore(db.engine).commit(held, [Entry(1, outcome, None, None, 1)])
     with Session(db.engine) as session:
         assert session.scalars(select(ProcessorEvent)).all() == []
-
-
-def test_the_reconciler_asks_for_what_should_run_and_does_not(app: Flask) -> None:
-    missing, watched, ended = camera().id, camera().id, camera().id
-    camera(enabled=False)
-    held = _claim(watched, "one")
-    done = _claim(ended, "two")
-    assert held is not None and done is not None
-    WatchStore(db.engine).commit(done, Outcome(), None, None, 1)
-    lease.release(db.engine, done, lease.ENDED, "", START_US)
-    db.session.rollback()
-    asked: list[int] = []
-    clock = FastClock()
-    supervisor = Supervisor(db.engine, clock, asked.append, lambda: None)
-    assert supervisor.look() == [missing]
-    assert supervisor.look() == [], "a worker has some time to take it up"
-    clock.advance(PATIENCE)
-    assert supervisor.look() == [missing]
-    assert asked == [missing, missing]
-    with Session(db.engine) as session, session.begin():
-        session.get_one(Lease, ended).revision = 0
-    assert ended in unwatched(db.engine), "a changed camera starts again"
 
 
 def test_a_restart_drains_live_watchers(app: Flask) -> None:
@@ -124,4 +103,4 @@ def test_a_restart_drains_live_watchers(app: Flask) -> None:
     held = _claim(id_, "one")
     assert held is not None
     assert restart(db.engine) == 1
-    assert WatchStore(db.engine).commit(held, Outcome(), None, None, 1).drain
+    assert WatchStore(db.engine).commit(held, [Entry(1, Outcome(), None, None, 1)]).drain
