@@ -68,5 +68,11 @@ class StorageError(HypersightError):
     retryable = True
 
 
+class BrokerError(HypersightError):
+    """Redis does not take a message just now."""
+
+    retryable = True
+
+
 class LeaseLost(HypersightError):
     """Another watcher holds the camera. This one must stop and store nothing more."""

@@ -36,7 +36,8 @@ def programs(options: Options, settings: Settings, anonymous: bool) -> list[Prog
     return [
         *found,
         program("web", "web server", "gunicorn", *_gunicorn(options)),
-        program("watchers", "watchers", *celery, *pool, "-Q", "watchers", "-n", f"watchers@{node}", *quiet),
+        # Without -Q: it consumes a queue of its own.
+        program("watchers", "watchers", *celery, *pool, "-n", f"watchers@{node}", *quiet),
         program(
             "jobs", "short jobs", *celery, "-P", "threads", "-c", str(JOB_THREADS), "-Q", "jobs",
             "-n", f"jobs@{node}", *quiet,

@@ -7,17 +7,20 @@ import shutil
 import time
 from pathlib import Path
 
-from sqlalchemy import select
-from sqlalchemy.engine import Engine
+from sqlalchemy import delete, select
+from sqlalchemy.engine import CursorResult, Engine
 from sqlalchemy.orm import Session
 
-from server.models import Camera
-from server.services.transactions import translated
+from server.models import Camera, Worker
+from server.models.base import db_now_ms
+from server.services.transactions import translated, writing
 
 log = logging.getLogger(__name__)
 
 _UNTOUCHED_S = 3600
 """A directory is left alone while something in it is younger than this many seconds."""
+_SILENT_MS = 86_400_000
+"""A worker's row is kept for a day after its last report, so that it can be seen that it is gone."""
 
 
 def sweep_segments(engine: Engine, directory: Path) -> int:
@@ -33,3 +36,11 @@ def sweep_segments(engine: Engine, directory: Path) -> int:
             shutil.rmtree(path, ignore_errors=True)
             log.info("segments of deleted camera %s are gone", path.name)
     return len(gone)
+
+
+def forget_workers(engine: Engine) -> int:
+    """Delete the rows of workers that have not been heard from for a day; gives how many."""
+    with writing(engine) as session:
+        done = session.execute(delete(Worker).where(Worker.beat_ms < db_now_ms() - _SILENT_MS))
+    assert isinstance(done, CursorResult)
+    return done.rowcount

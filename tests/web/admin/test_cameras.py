@@ -52,7 +52,7 @@ def test_a_camera_is_made_and_shown(admin: Browser) -> None:
     (one,) = stored()
     assert (one.name, one.watch_fps, one.loop, one.enabled) == ("Entrance", 2.5, True, True)
     text = admin.get("/admin/camera/").text
-    assert "Entrance" in text and "/clips/entrance.mp4" in text and "No worker has taken it yet" in text
+    assert "Entrance" in text and "/clips/entrance.mp4" in text and "No worker is running" in text
     assert "Entrance" in admin.get(f"/admin/camera/details/?id={one.id}").text
 
 
