@@ -26,11 +26,9 @@ _BOXES = (b"ftyp", b"styp", b"moof", b"moov", b"sidx", b"emsg", b"prft")
 _OPTIONS = {
     # A container may name other files and addresses, which libav would open: none of them.
     "protocol_whitelist": "none",
+    # Pieces of a stream are opened one by one, and each would get a correction of its own.
     "correct_ts_overflow": "0",
-    "enable_drefs": "0",
 }
-
-VideoPacket = av.packet.Packet[Any]
 
 
 class Readable(Protocol):
@@ -85,7 +83,7 @@ def opened_video(
 
 def packets_of(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream, what: str
-) -> Iterator[tuple[VideoPacket, Fraction]]:
+) -> Iterator[tuple[av.packet.Packet[Any], Fraction]]:
     """(packet with data in it, unit of its times in seconds). Raises SourceError where it cannot go on."""
     timeless = container.format.name == MPJPEG
     base = stream.time_base or TICK

@@ -273,7 +273,6 @@ class HttpClient:
             maxsize=1,
             ssl_context=self._tls,
             server_hostname=target.host,
-            assert_hostname=target.host,
             limits=self._limits,
         )
 
@@ -300,16 +299,16 @@ def _reason(causes: list[Exception], limits: Limits) -> str:
             )
     if limits.given_up():
         return "the connection was closed from here"
-    if has(urllib3.exceptions.ConnectTimeoutError):
-        return f"does not answer within {CONNECT_SECONDS:g} s"
     if has(ConnectionRefusedError):
         return "nothing listens there (connection refused)"
+    if has(urllib3.exceptions.NewConnectionError):
+        return "cannot be reached: the network knows no way there"
+    if has(urllib3.exceptions.ConnectTimeoutError):
+        return f"does not answer within {CONNECT_SECONDS:g} s"
     if has(urllib3.exceptions.ReadTimeoutError, TimeoutError):
         return f"does not answer within {limits.patience:g} s"
     if has(ssl.SSLError):
         return "does not speak TLS as it should; is it http:// rather than https://?"
-    if has(urllib3.exceptions.NewConnectionError):
-        return "cannot be reached: the network knows no way there"
     if has(urllib3.exceptions.IncompleteRead):
         return "broke off in the middle"
     if has(ConnectionError, urllib3.exceptions.ProtocolError):

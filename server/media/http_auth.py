@@ -75,7 +75,9 @@ class Credentials:
         if "algorithm" in asked:
             fields.append(f"algorithm={asked['algorithm']}")
         if "qop" in asked:
-            fields += ["qop=auth", f"nc={count}", f'cnonce="{own}"']
+            fields += ["qop=auth", f"nc={count}"]
+        if session or "qop" in asked:
+            fields.append(f'cnonce="{own}"')
         return "Digest " + ", ".join(fields)
 
 
