@@ -21,12 +21,13 @@ WALKS = ((1.0, 4.0), (7.0, 10.0))
 """When each walker comes in on the left and has gone out on the right, seconds."""
 
 
-def make_walk(path: Path) -> Path:
-    """Write the clip, H.264, and give its path."""
+def make_walk(path: Path, keyframe_every: int = 250) -> Path:
+    """Write the clip, H.264, and give its path. keyframe_every: in pictures."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "threads": "1"})
         assert isinstance(stream, av.video.stream.VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.gop_size = keyframe_every
         for number in range(FPS * SECONDS):
             frame = av.VideoFrame.from_ndarray(_picture(number / FPS), format="bgr24")
             container.mux(stream.encode(frame))

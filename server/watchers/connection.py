@@ -83,6 +83,9 @@ class Connection:
         self._draining = False
         self._anchor_us = 0
         self._until_us = 0
+        self._committed_us = 0
+        """Wall time up to which parts that come again now had been finished before; 0: none does."""
+        self._advances = True
 
     def work(
         self,
@@ -103,6 +106,7 @@ class Connection:
         self._until_us = saved.watched_until_us if saved is not None else anchor_us
         lag = _Lag(backlog_us, backlog_us)
         if known is not None:
+            self._committed_us = self._until_us
             lag.allow(max(0, self._clock.now_us() - self._until_us))
         for arrival in self._feed.arrivals(stop):
             if arrival is None:
@@ -122,6 +126,9 @@ class Connection:
 
     def _take(self, part: Part, late_us: int, lag: _Lag, suspicion: Suspicion) -> None:
         self._keeper.write(part)
+        self._advances = part.end_us > self._committed_us
+        if suspicion.condemned and not self._advances:
+            return
         self._anchor_us, self._until_us = part.anchor_us, part.end_us
         if suspicion.passes_over(part):
             self._leave_out(part, "quarantined", "leaves out a part that has ended its worker twice")
@@ -143,7 +150,8 @@ class Connection:
         took = self._clock.monotonic() - before
         if took > SLOW_COMMIT_S:
             lag.allow(int(took * 1e6))
-        suspicion.lift()
+        if self._advances:
+            suspicion.lift()
         self._keeper.sweep()
 
     def _leave_out(self, part: Part, reason: str, words: str) -> None:
@@ -192,7 +200,7 @@ class Connection:
                 finished=finished,
                 analysis=self._analysis.state(),
             )
-        return self._ledger.commit(outcome, saved, self.plan.revision)
+        return self._ledger.commit(outcome, saved, self.plan.revision, advances=self._advances)
 
     def _switch_off(self) -> tuple[str, str]:
         self._ledger.show(*SWITCHED_OFF)

@@ -97,13 +97,16 @@ class Ledger:
             self._shown = (state, reason)
             self._news = state, redact(reason), us_to_datetime(self._clock.now_us())
 
-    def commit(self, outcome: Outcome, saved: Saved | None, revision: int) -> Standing:
+    def commit(
+        self, outcome: Outcome, saved: Saved | None, revision: int, *, advances: bool = True
+    ) -> Standing:
         """Store what came of a part, now or once the database is back.
 
-        Raises LeaseLost, and StorageError where neither the database nor the spool takes it.
+        advances: whether the part had never been finished before. Raises LeaseLost, and StorageError
+        where neither the database nor the spool takes it.
         """
         self._serial += 1
-        entry = Entry(self._serial, outcome, saved, self._news, revision)
+        entry = Entry(self._serial, outcome, saved, self._news, revision, advances)
         standing = self._store_or_spool(entry)
         self._news = None
         self.saved = saved or self.saved

@@ -72,7 +72,8 @@ class Entry:
     """What is committed at once, or held in the spool until it can be.
 
     `serial` grows from entry to entry of a camera, over all claims. `news`: (state, reason, since) to
-    show from now on. `revision`: that of the camera's settings which it was made by.
+    show from now on. `revision`: that of the camera's settings which it was made by. `advances`: whether
+    it finishes a part that was never finished before.
     """
 
     serial: int
@@ -80,6 +81,7 @@ class Entry:
     saved: Saved | None
     news: tuple[str, str, datetime] | None
     revision: int
+    advances: bool = True
 
 
 class WatchStore:
@@ -151,7 +153,7 @@ class WatchStore:
         """
         last = entries[-1]
         news = next((entry.news for entry in reversed(entries) if entry.news is not None), None)
-        finished = any(entry.saved is not None for entry in entries)
+        finished = any(entry.saved is not None and entry.advances for entry in entries)
         with writing(self._engine) as session:
             standing = lease.renew(session, held, news, last.revision, 1 if finished else None)
             for entry in entries:
