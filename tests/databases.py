@@ -51,16 +51,33 @@ class Databases:
     def on_server(self, kind: str) -> str:
         """The address of an emptied database on a server. Skips the test where none answers."""
         if kind not in self._servers:
-            variable, default = _SERVERS[kind]
             try:
-                self._servers[kind] = Server(self._directory, os.environ.get(variable, default))
+                made = Server(kind)
             except OperationalError as error:
-                self._servers[kind] = f"no {kind} at {variable} (default {default}): {error.orig}"
+                self._servers[kind] = _no_server(kind, error)
+            else:
+                self._servers[kind] = made
+                migrate(self._directory, made.address)
         server = self._servers[kind]
         if isinstance(server, str):
             pytest.skip(server)
         server.empty()
         return server.address
+
+    @contextmanager
+    def without_tables(self, kind: str, directory: Path) -> Iterator[str]:
+        """The address of a new database without tables. Skips the test where no server answers."""
+        if kind == "sqlite":
+            yield f"sqlite:///{directory / 'bare.db'}"
+            return
+        try:
+            server = Server(kind)
+        except OperationalError as error:
+            pytest.skip(_no_server(kind, error))
+        try:
+            yield server.address
+        finally:
+            server.close()
 
     def close(self) -> None:
         """Drop what was made on servers."""
@@ -72,17 +89,13 @@ class Databases:
 class Server:
     """One database of our own on a server, dropped at the end."""
 
-    def __init__(self, directory: Path, address: str) -> None:
-        self._admin = make_url(address)
+    def __init__(self, kind: str) -> None:
+        variable, default = _SERVERS[kind]
+        self._admin = make_url(os.environ.get(variable, default))
         self._name = f"hypersight_test_{secrets.token_hex(6)}"
         self._execute(f"CREATE DATABASE {self._name}")
         ours: URL = self._admin.set(database=self._name)
         self.address = ours.render_as_string(hide_password=False)
-        try:
-            migrate(directory, self.address)
-        except BaseException:
-            self.close()
-            raise
 
     def empty(self) -> None:
         """Delete every row of every table."""
@@ -99,6 +112,11 @@ class Server:
         options = {"isolation_level": "AUTOCOMMIT"}
         with _engine(self._admin) as engine, engine.connect().execution_options(**options) as connection:
             connection.execute(text(statement))
+
+
+def _no_server(kind: str, error: OperationalError) -> str:
+    variable, default = _SERVERS[kind]
+    return f"no {kind} at {variable} (default {default}): {error.orig}"
 
 
 def migrate(instance: Path, address: str) -> None:
