@@ -77,6 +77,11 @@ class Ledger:
         """The state and reason that were told last."""
         return self._shown
 
+    @property
+    def away(self) -> bool:
+        """Whether the database did not answer when it was last tried."""
+        return self._outage.away
+
     def settle(self) -> None:
         """Store what an earlier watcher of this host had to hold back. Raises StorageError, LeaseLost."""
         waiting = self._spool.entries()

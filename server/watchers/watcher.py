@@ -247,7 +247,9 @@ class Watcher:
                     return SWITCHED_OFF
                 if standing.drain:
                     return SHUTTING_DOWN
-                if standing.revision != revision:
+                if standing.revision != revision or (
+                    isinstance(error, StorageError) and not self._ledger.away
+                ):
                     return None
             if self._clock.wait(self._stop, min(_TICK, max(0.0, until - self._clock.monotonic()))):
                 break
