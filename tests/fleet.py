@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from sqlalchemy import create_engine, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
@@ -65,6 +67,7 @@ class Fleet:
             "DETECTOR_MODEL": str(model),
             "LEASE_SECONDS": str(lease_seconds),
         }
+        self._numbers = itertools.count(1)
         self._processes: dict[str, Process] = {}
 
     def __enter__(self) -> Fleet:
@@ -119,18 +122,21 @@ class Fleet:
         """The end of what everybody has said."""
         return "\n".join(f"--- {name}\n{self.log(name)[-3000:]}" for name in self._processes)
 
-    def add_cameras(self, clip: Path, count: int, **values: object) -> list[int]:
+    def add_cameras(self, clip: Path, count: int) -> list[int]:
         """Looped file cameras; gives their ids."""
         with Session(self.engine) as session, session.begin():
             rows = [
-                Camera(
-                    name=f"camera {clip.stem} {i}", stream_url=str(clip), loop=True, watch_fps=2.0, **values
-                )
-                for i in range(count)
+                Camera(name=f"camera {next(self._numbers)}", stream_url=str(clip), loop=True, watch_fps=2.0)
+                for _ in range(count)
             ]
             session.add_all(rows)
             session.flush()
             return [row.id for row in rows]
+
+    def send(self, task: str, *arguments: object, worker: str = "w1") -> None:
+        """A message to a watching worker, as a reconciler sends it."""
+        with Celery(broker=self.environment["REDIS_URL"], set_as_current=False) as sender:
+            sender.send_task(f"hypersight.{task}", arguments, queue=f"watchers.{worker}@here")
 
     def held(self) -> dict[int, tuple[str, int, str]]:
         """Worker, fence and state of each camera that is watched now."""

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from server.models import Worker
+from server.models import Camera, Worker
+from server.models.base import db_now_ms
 from tests.clips import make_clip
 from tests.fleet import Fleet, await_, spread
 
@@ -56,8 +57,9 @@ def test_a_killed_workers_cameras_are_watched_again_and_none_twice(fleet: Fleet,
 
     # Full to the last place, it still hears.
     with Session(fleet.engine) as session, session.begin():
-        session.execute(update(Worker).where(Worker.name == "w2@here").values(asked_ms=1))
-    await_(lambda: fleet.workers()["w2@here"].asked_ms == 0, 15, fleet.logs)
+        session.execute(update(Worker).where(Worker.name == "w2@here").values(asked_ms=db_now_ms()))
+    fleet.send("hear", worker="w2")
+    await_(lambda: fleet.workers()["w2@here"].asked_ms == 0, 8, fleet.logs)
 
     began = time.monotonic()
     os.kill(workers["w2"].pid, signal.SIGTERM)
@@ -66,3 +68,47 @@ def test_a_killed_workers_cameras_are_watched_again_and_none_twice(fleet: Fleet,
     assert fleet.held() == {}, "every lease is let go"
     row = fleet.workers()["w2@here"]
     assert row.drain and row.beat_ms == 0
+
+
+def test_running_watchers_do_not_notice_that_redis_is_away_or_comes_back_empty(
+    fleet: Fleet, clip: Path
+) -> None:
+    ids = fleet.add_cameras(clip, 2)
+    redis = fleet.redis()
+    fleet.worker("w1", "-c", "4")
+    fleet.reconciler()
+    await_(lambda: fleet.watching(ids), UP, fleet.logs)
+    before = fleet.held()
+
+    redis.kill()
+    redis.wait(10)
+    (late,) = fleet.add_cameras(clip, 1)
+    await_(lambda: "cannot reconcile: Redis does not answer" in fleet.log("reconcile"), 20, fleet.logs)
+    assert fleet.held() == before
+
+    fleet.redis()
+    await_(lambda: fleet.watching([*ids, late]), UP, fleet.logs)
+    after = fleet.held()
+    assert {id_: after[id_] for id_ in ids} == before, "the same watchers all the time"
+    assert "Traceback" not in fleet.log("reconcile")
+
+
+def test_cameras_that_should_not_run_are_stopped(fleet: Fleet, clip: Path, tmp_path: Path) -> None:
+    disabled, deleted = fleet.add_cameras(clip, 2)
+    (unreachable,) = fleet.add_cameras(tmp_path / "none.mp4", 1)
+    fleet.redis()
+    fleet.worker("w1", "-c", "3")
+    fleet.reconciler()
+    await_(lambda: fleet.watching([disabled, deleted]), UP, fleet.logs)
+    await_(lambda: fleet.held().get(unreachable, ("", 0, ""))[2] == "unreachable", UP, fleet.logs)
+    with Session(fleet.engine) as session, session.begin():
+        camera = session.get_one(Camera, disabled)
+        camera.enabled = False
+        camera.revision += 1
+        for id_ in (deleted, unreachable):
+            session.delete(session.get_one(Camera, id_))
+    await_(lambda: fleet.held() == {}, 10, fleet.logs)
+    # Their places are free again.
+    ids = fleet.add_cameras(clip, 3)
+    await_(lambda: fleet.watching(ids), UP, fleet.logs)
+    assert "Traceback" not in fleet.log("w1"), fleet.log("w1")
