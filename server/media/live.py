@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +11,7 @@ import av.packet
 from server.clock import Clock
 from server.domain.video import TICKS_PER_SECOND, Packet, Part, VideoFormat, ticks_to_us, us_to_ticks
 from server.media.parts import PartBuilder
-from server.media.timestamps import JUMP_TICKS, Arrival, Stamp, Timestamps, delay
+from server.media.timestamps import JUMP_TICKS, Arrival, Stamp, Timestamps, delay, fill_in
 from server.media.wallclock import JUMP_US, WallClock
 
 HOLD_S = 1.0
@@ -19,6 +19,10 @@ HOLD_S = 1.0
 HOLD_PACKETS = 2_000
 HOLD_BYTES = 32 << 20
 """More than this is not held, however it comes."""
+HELD_TICKS = 120 * TICKS_PER_SECOND
+"""A timestamp further from the first than any burst is long says nothing of when the burst began."""
+UNSTAMPED_PACKETS = 5
+"""Demuxers may know the time of the first packets only later; if of none of so many, of none at all."""
 STEADY_PACKETS = 3
 """A burst is over once this many packets in a row came no faster than twice their own pace."""
 DATED_S = 90.0
@@ -46,6 +50,11 @@ class _Held:
         """Its place on the camera's own line."""
         return self.stamp.pts if self.stamp.pts is not None else self.stamp.dts
 
+    @property
+    def order(self) -> int | None:
+        """What grows from packet to packet."""
+        return self.stamp.dts if self.stamp.dts is not None else self.stamp.pts
+
 
 class LiveLine:
     """Puts the packets of one connection on the camera's line and cuts them into parts.
@@ -62,15 +71,11 @@ class LiveLine:
         self._builder: PartBuilder | None = None
         self._video: VideoFormat | None = None
         self._held: list[_Held] = []
+        self._front: tuple[int, float] | None = None
         self._steady = 0
         self._date_origin_us: int | None = None
         self._dated_s = -DATED_S
         self._judged_by_date: bool | None = None
-
-    @property
-    def anchor_us(self) -> int:
-        """Wall time of tick 0 as it is known now, in microseconds since 1970."""
-        return self._wall.anchor_us
 
     def add(
         self,
@@ -120,29 +125,35 @@ class LiveLine:
     def _settled(self) -> bool:
         """Whether the burst of older pictures that a connection may begin with is over."""
         first, last = self._held[0], self._held[-1]
-        if self._date_origin_us is not None or last.tick is None:
+        if self._date_origin_us is not None:
             return True
-        if len(self._held) == 1:
-            return False
+        if last.tick is None and last.mono_s - first.mono_s < HOLD_S:
+            return len(self._held) >= UNSTAMPED_PACKETS
         if len(self._held) >= HOLD_PACKETS or last.mono_s - first.mono_s >= HOLD_S:
             return True
         if sum(len(held.data) for held in self._held) > HOLD_BYTES:
             return True
-        before = max((held.tick for held in self._held[:-1] if held.tick is not None), default=last.tick)
-        ahead = last.tick - before
-        if abs(ahead) > JUMP_TICKS:
-            return True
+        front = self._front
+        if front is None or last.order is None or abs(last.order - front[0]) > JUMP_TICKS:
+            self._front = (last.order, last.mono_s) if last.order is not None else front
+            return front is not None and last.order is not None
+        ahead = last.order - front[0]
         if ahead > 0:
-            took_us = (last.mono_s - self._held[-2].mono_s) * 1e6
+            took_us = (last.mono_s - front[1]) * 1e6
             self._steady = self._steady + 1 if took_us * 2 >= ticks_to_us(ahead) else 0
+            self._front = last.order, last.mono_s
         return self._steady >= STEADY_PACKETS
 
     def _begin(self) -> list[Part]:
         """Place the first packets: the last of them came when it was captured, those before it late."""
         held, self._held = self._held, []
+        stamps = fill_in([one.stamp for one in held], held[0].video.rate)
+        held = [replace(one, stamp=stamp) for one, stamp in zip(held, stamps, strict=True)]
         origin_us = self._date_origin_us
         if origin_us is None:
-            origin_us = min(one.seen_us - ticks_to_us(one.tick or 0) for one in held)
+            first = held[0].tick or 0
+            near = [one for one in held if abs((one.tick or 0) - first) <= HELD_TICKS]
+            origin_us = min(one.seen_us - ticks_to_us(one.tick or 0) for one in near)
         held = held[self._known(held, origin_us) :]
         if not held:
             return []

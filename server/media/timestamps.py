@@ -138,3 +138,27 @@ def delay(stamp: Stamp) -> int:
         if 0 <= stamp.pts - stamp.dts + turn <= JUMP_TICKS:
             return stamp.pts - stamp.dts + turn
     return 0
+
+
+def fill_in(stamps: list[Stamp], rate: float) -> list[Stamp]:
+    """The first packets of a connection, in decode order, with the times that only later ones tell.
+
+    libav knows decode times once it has seen how far pictures are reordered, and gives none to the
+    packets before; the very first may have no time at all.
+    """
+    first = next((index for index, stamp in enumerate(stamps) if stamp.dts is not None), None)
+    if not first:
+        return stamps
+    known = stamps[first].dts
+    assert known is not None
+    duration = stamps[first].duration or round(TICKS_PER_SECOND / (rate or DEFAULT_RATE))
+    filled = list(stamps)
+    shown = [stamp.pts for stamp in stamps if stamp.pts is not None and abs(stamp.pts - known) < JUMP_TICKS]
+    for index in range(first):
+        dts = known - (first - index) * duration
+        pts = stamps[index].pts
+        if pts is None:
+            # It comes before all others that are known, as a first picture does.
+            pts = min(shown, default=dts + duration) - (duration if index == 0 else 0)
+        filled[index] = Stamp(dts, max(dts, pts), stamps[index].duration)
+    return filled
