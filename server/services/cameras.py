@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from flask import current_app
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
@@ -24,6 +25,8 @@ from server.services.transactions import writing
 
 MIN_FPS, MAX_FPS = 0.2, 30.0
 MAX_GRID = 8
+TRANSPORTS = ("tcp", "udp")
+"""How RTSP cameras send."""
 MAX_ADDRESS = 2000
 """Characters of an address."""
 _MASK = "***"
@@ -41,6 +44,7 @@ class CameraInput:
     enabled: bool = True
     watch_fps: float = 5.0
     detection_grid: int = 1
+    rtsp_transport: str = "tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,9 @@ def _checked_camera(given: CameraInput, address: str) -> CameraInput:
     address = address.strip()
     if len(address) > MAX_ADDRESS:
         raise InvalidInput("stream_url", f"{len(address)} characters are too many; {MAX_ADDRESS} fit")
-    check_address(address)
+    check_address(address, current_app.extensions["hypersight"].stream_networks)
+    if given.rtsp_transport not in TRANSPORTS:
+        raise InvalidInput("rtsp_transport", "tcp or udp")
     if not MIN_FPS <= given.watch_fps <= MAX_FPS:
         raise InvalidInput("watch_fps", f"from {MIN_FPS} to {MAX_FPS:g} frames a second")
     if not 1 <= given.detection_grid <= MAX_GRID:
@@ -164,6 +170,7 @@ def _checked_camera(given: CameraInput, address: str) -> CameraInput:
         bool(given.enabled),
         float(given.watch_fps),
         int(given.detection_grid),
+        given.rtsp_transport,
     )
 
 

@@ -10,6 +10,7 @@ from server.clock import Clock
 from server.domain.video import Part
 from server.errors import LeaseLost
 from server.log import CameraLogger, redact
+from server.media.parts import SEGMENT_MAX_TICKS
 from server.services.analysis import Analysis, Outcome
 from server.vision.detector import Detector
 from server.watchers.disk import SegmentKeeper
@@ -135,8 +136,7 @@ class Connection:
             self._analysis.leave()
             return
         if self._feed.live and (lag.exceeded(late_us) or (self._skipped and late_us > CAUGHT_UP_US)):
-            # Only what follows the last keyframe is needed to go on decoding.
-            self._skipped = [part] if part.independent else [*self._skipped, part]
+            self._remember_skipped(part)
             self._leave_out(part, "behind", "analysis is too slow for it: skips to the newest pictures")
             return
         if self._skipped:
@@ -153,6 +153,15 @@ class Connection:
         if self._advances:
             suspicion.lift()
         self._keeper.sweep()
+
+    def _remember_skipped(self, part: Part) -> None:
+        """Only what follows the last keyframe is needed to go on decoding, and not for ever."""
+        if part.independent:
+            self._skipped.clear()
+        self._skipped.append(part)
+        if part.end - self._skipped[0].start > SEGMENT_MAX_TICKS:
+            self._skipped.clear()
+            self._analysis.leave()
 
     def _leave_out(self, part: Part, reason: str, words: str) -> None:
         """Go past a part without looking at it; the gap is recorded."""

@@ -172,15 +172,17 @@ def _says_something(entry: Entry) -> bool:
     return bool(entry.outcome.events or entry.outcome.spans or entry.saved or entry.news)
 
 
-def settle_orphans(store: WatchStore, directory: Path, is_watched_elsewhere: set[int]) -> int:
-    """Store what was held back here for cameras that other hosts watch by now; gives how many cameras.
+def settle_orphans(store: WatchStore, directory: Path, node: str) -> int:
+    """Store what was held back on this node for cameras that others watch by now, or that are gone.
 
-    Raises StorageError.
+    Gives how many cameras that were. Raises StorageError.
     """
     done = 0
-    for camera_id in spooled_cameras(directory):
+    waiting = spooled_cameras(directory)
+    elsewhere = store.not_of(node, waiting) if waiting else set()
+    for camera_id in waiting:
         spool = Spool(directory, camera_id, 0)
-        if camera_id in is_watched_elsewhere and spool.take():
+        if camera_id in elsewhere and spool.take():
             store.deliver_late(camera_id, spool.entries())
             spool.clear()
             done += 1

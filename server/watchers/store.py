@@ -18,7 +18,8 @@ from server import processors
 from server.domain.events import Event
 from server.domain.video import datetime_to_us, us_to_datetime
 from server.errors import CheckpointError, InvalidInput
-from server.models import Camera, Checkpoint, Observation, Processor, ProcessorEvent
+from server.models import Camera, Checkpoint, Lease, Observation, Processor, ProcessorEvent
+from server.models.base import db_now_ms
 from server.services.analysis import Begin, End, Extend, Outcome, Rule
 from server.services.transactions import translated, writing
 from server.watchers import lease
@@ -167,6 +168,15 @@ class WatchStore:
             elif last.serial:
                 _keep_serial(session, held.camera_id, last.serial)
         return standing
+
+    def not_of(self, node: str, camera_ids: Sequence[int]) -> set[int]:
+        """Which of these cameras another node watches now, or have been deleted. Raises StorageError."""
+        with translated(), Session(self._engine) as session:
+            known = set(session.scalars(select(Camera.id).where(Camera.id.in_(camera_ids))))
+            live = select(Lease.camera_id).where(Lease.expires_ms > db_now_ms(), Lease.node != node)
+            return set(session.scalars(live.where(Lease.camera_id.in_(camera_ids)))) | (
+                set(camera_ids) - known
+            )
 
     def deliver_late(self, camera_id: int, entries: Sequence[Entry]) -> int:
         """Store what a watcher saw while the database was away, though others watch the camera by now.

@@ -15,7 +15,7 @@ from server.config import Settings
 from server.errors import LeaseLost, StorageError
 from server.services.detection import detector_for
 from server.watchers import lease
-from server.watchers.ledger import Outage
+from server.watchers.ledger import Outage, settle_orphans
 from server.watchers.store import WatchStore
 from server.watchers.watcher import Watcher
 
@@ -30,6 +30,10 @@ def watch_camera(
     Does nothing where another watcher holds the camera. worker: begins the owner's name, so that a
     worker's watchers can be told to end together.
     """
+    try:
+        settle_orphans(WatchStore(engine), settings.SPOOL_DIR, settings.NODE_NAME)
+    except StorageError as error:
+        log.warning("events that were held back for other cameras go on waiting: %s", error)
     owner = f"{worker}/{uuid.uuid4().hex[:12]}"
     held = lease.claim(engine, camera_id, owner, settings.NODE_NAME, settings.LEASE_SECONDS, clock.now_us())
     if held is None:

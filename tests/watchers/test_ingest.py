@@ -126,7 +126,11 @@ def test_a_camera_that_sends_nothing_has_stalled(first: bool) -> None:
 
 
 def test_a_stop_ends_the_wait_at_once() -> None:
-    reading, _ = ingest(lambda stop: iter(()) if stop.wait(WAIT) else iter(()))
+    def script(stop: threading.Event) -> Iterator[Part]:
+        stop.wait(WAIT)
+        return iter(())
+
+    reading, _ = ingest(script)
     stop = threading.Event()
     threading.Timer(0.05, stop.set).start()
     began = time.monotonic()

@@ -189,8 +189,10 @@ def test_what_waits_here_for_a_camera_watched_elsewhere_is_stored(
     with pytest.raises(_Killed):
         _watch(engine, camera, tmp_path, (0.9, 99.0), on_refusal=kill)
     before = len(events(engine, camera))
-    assert settle_orphans(WatchStore(engine), tmp_path / "spool", set()) == 0
-    assert settle_orphans(WatchStore(engine), tmp_path / "spool", {camera}) == 1
+    expire_leases(engine)
+    assert lease.claim(engine, camera, "other/1", "there", 10.0, START_US) is not None
+    assert settle_orphans(WatchStore(engine), tmp_path / "spool", "there") == 0, "its watcher is here"
+    assert settle_orphans(WatchStore(engine), tmp_path / "spool", "here") == 1
     assert len(events(engine, camera)) > before
     assert spooled_cameras(tmp_path / "spool") == []
 

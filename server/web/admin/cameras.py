@@ -8,7 +8,7 @@ from flask import g, request
 from flask_admin.contrib.sqla.filters import BooleanEqualFilter
 from flask_admin.form import BaseForm
 from markupsafe import Markup
-from wtforms import BooleanField, Form, HiddenField, IntegerField, StringField
+from wtforms import BooleanField, Form, HiddenField, IntegerField, SelectField, StringField
 from wtforms.validators import InputRequired
 
 from server.log import redact
@@ -32,9 +32,16 @@ class CameraForm(BaseForm):  # type: ignore[misc]
     stream_url = StringField(
         "Stream URL",
         [InputRequired("An address is needed.")],
-        description="Where the video comes from. Passwords in it are shown as *** from then on; leave the "
-        "*** as they are to keep them.",
+        description="Where the video comes from: rtsp://user:password@192.168.1.20/stream1, an HTTP or HLS "
+        "address, /dev/video0, or the path of a file on the server. Passwords are shown as *** from then on; "
+        "leave the *** as they are to keep them.",
         render_kw={"maxlength": cameras.MAX_ADDRESS, "spellcheck": "false", "autocapitalize": "none"},
+    )
+    rtsp_transport = SelectField(
+        "RTSP transport",
+        choices=[("tcp", "TCP"), ("udp", "UDP")],
+        default="tcp",
+        description="How an RTSP camera sends. TCP loses nothing; UDP is for cameras that know no other.",
     )
     loop = BooleanField("Loop", description="For files only: begin again at the end.")
     enabled = BooleanField("Enabled", default=True, description="Whether it is watched.")
@@ -71,6 +78,7 @@ class CameraView(TableView):
         "state",
         "enabled",
         "stream_url",
+        "rtsp_transport",
         "loop",
         "watch_fps",
         "detection_grid",
@@ -80,6 +88,7 @@ class CameraView(TableView):
     column_labels: ClassVar = {
         "id": "ID",
         "stream_url": "Stream URL",
+        "rtsp_transport": "RTSP transport",
         "watch_fps": "Frames/s",
         "detection_grid": "Grid",
         "created_at": "Created",
@@ -146,6 +155,7 @@ def _given(form: Form) -> cameras.CameraInput:
         name=form.name.data,
         stream_url=form.stream_url.data,
         loop=form.loop.data,
+        rtsp_transport=form.rtsp_transport.data,
         enabled=form.enabled.data,
         watch_fps=form.watch_fps.data,
         detection_grid=form.detection_grid.data,
