@@ -80,7 +80,10 @@ class LiveConnection:
                     continue
                 video = self._formats.of(bytes(packet))
                 if video is not None:
-                    yield from self._line.add(packet, base, video)
+                    for part in self._line.add(packet, base, video):
+                        yield part
+                        if stop.is_set():
+                            return
                 elif now_s - started_s > KEYFRAME_SECONDS:
                     raise SourceError(
                         f"{self._what}: sends no keyframe for {KEYFRAME_SECONDS:.0f} s; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from urllib.parse import urlsplit
 
 import av
@@ -82,12 +83,16 @@ class StreamSource(LiveConnection):
 
     def _has_video(self, ip: str) -> bool:
         """Whether a camera that refused has any. Asked for the video of a stream without, servers refuse."""
-        try:
-            container = self._open(ip, {})
-        except (av.error.FFmpegError, OSError, ValueError):
-            return True
-        with contextlib.closing(container):
-            return bool(container.streams.video)
+        for _ in range(2):
+            try:
+                container = self._open(ip, {})
+            except (av.error.FFmpegError, OSError, ValueError):
+                # It may still be busy with taking down what was asked for before.
+                self._clock.wait(threading.Event(), 0.5)
+                continue
+            with contextlib.closing(container):
+                return bool(container.streams.video)
+        return True
 
     def _url(self, ip: str) -> str:
         """The address with the host that was checked. TLS needs the name: its server may have several."""

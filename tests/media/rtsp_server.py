@@ -60,7 +60,8 @@ def command(line: str) -> bool:
         valve = media.get_element().get_by_name("valve")
         if valve is not None:
             valve.set_property("drop", line == "stall")
-    print(line, flush=True)
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
     return False
 
 
@@ -72,6 +73,7 @@ def listen() -> None:
 
 if server.attach(None) == 0:
     sys.exit(f"port {config['port']} is taken")
-print(server.get_bound_port(), flush=True)
+sys.stdout.write(f"{server.get_bound_port()}\n")
+sys.stdout.flush()
 threading.Thread(target=listen, daemon=True).start()
 loop.run()
