@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -14,9 +13,8 @@ import av.error
 import av.packet
 import av.video.stream
 
-from server.domain.video import VideoFormat
 from server.errors import SourceError
-from server.media.libav import TICK, first_video_stream, translated, video_format
+from server.media.libav import TICK, first_video_stream, translated
 
 SNIFFED_BYTES = 1024
 """As much as tells what something is."""
@@ -67,32 +65,32 @@ def open_container(file: Readable, kind: str, what: str, **options: str) -> av.c
             raise SourceError(f"{what}: what it sends is not a video that can be read") from error
 
 
-def opened_video(
-    container: av.container.InputContainer, what: str
-) -> tuple[av.video.stream.VideoStream, VideoFormat]:
-    """(the stream to watch, its format). Raises SourceError where there is none that can be decoded."""
+def video_stream(container: av.container.InputContainer, what: str) -> av.video.stream.VideoStream:
+    """The stream to watch. Raises SourceError where there is none that can be decoded."""
     stream = first_video_stream(container, what)
     if stream.codec_context is None:
         raise SourceError(f"{what}: its video is of a kind that cannot be decoded here")
-    video = video_format(stream, rotation=0)
-    if container.format.name == MPJPEG:
-        # This container has no times; those that libav invents would be believed.
-        video = replace(video, rate=0.0)
-    return stream, video
+    return stream
+
+
+def is_timeless(container: av.container.InputContainer) -> bool:
+    """Whether its packets have no times. Those that libav invents, and their rate, must not be believed."""
+    return container.format.name == MPJPEG
 
 
 def packets_of(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream, what: str
 ) -> Iterator[tuple[av.packet.Packet[Any], Fraction]]:
     """(packet with data in it, unit of its times in seconds). Raises SourceError where it cannot go on."""
-    timeless = container.format.name == MPJPEG
+    timeless = is_timeless(container)
     base = stream.time_base or TICK
     packets = container.demux(stream)
     while True:
         with translated(what):
             try:
                 packet = next(packets, None)
-            except av.error.EOFError:
+            except (av.error.EOFError, IndexError):
+                # A stream that appeared while reading makes PyAV stumble at the end.
                 return
         if packet is None:
             return

@@ -21,12 +21,13 @@ from server.media.demux import (
     Memory,
     kind_of,
     open_container,
-    opened_video,
     packets_of,
+    video_stream,
 )
 from server.media.hls_follow import Follower
 from server.media.hls_playlist import Piece, Playlist, Segment, best_of, parse
 from server.media.http import PLAYLIST_BYTES, SEGMENT_BYTES, HttpClient
+from server.media.libav import video_format
 from server.media.live import LiveLine
 
 log = logging.getLogger(__name__)
@@ -178,8 +179,8 @@ class HlsSource:
         memory = Memory(content)
         container = open_container(memory, kind, self._what)
         try:
-            stream, video = opened_video(container, self._what)
-            video = self._known(video, container)
+            stream = video_stream(container, self._what)
+            video = self._known(video_format(stream, rotation=0), container)
         except SourceError:
             container.close()
             raise

@@ -26,6 +26,7 @@ _ADDRESSES_TRIED = 3
 _POOLS_KEPT = 4
 _CHUNK = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NO_CONNECTION = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 _PORTS = {"http": 80, "https": 443}
 
 _WORDS = {
@@ -213,26 +214,21 @@ class HttpClient:
         return _WORDS.get(status, f"answers with status {status} instead of video")
 
     def _send(self, target: _Target, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        """Send a request over the connection that there is, or over a new one."""
         pool = self._pools.pop(target.origin, None)
-        if pool is not None:
-            try:
-                return self._exchange(pool, target, headers)
-            except (
-                urllib3.exceptions.ProtocolError,
-                urllib3.exceptions.NewConnectionError,
-                urllib3.exceptions.ConnectTimeoutError,
-            ):
+        try:
+            if pool is not None:
                 # The server may have hung up in between, or have moved: look it up and ask once more.
-                pool.close()
-        failure: Exception | None = None
-        for ip in allowed_addresses(target.host, target.port, self._networks)[:_ADDRESSES_TRIED]:
-            pool = self._pool(target, ip)
-            try:
-                return self._exchange(pool, target, headers)
-            except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
-                failure = error
-            except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                raise _in_words(target.authority, error, self._limits) from error
+                with contextlib.suppress(urllib3.exceptions.ProtocolError, *_NO_CONNECTION):
+                    return self._exchange(pool, target, headers)
+            failure: Exception | None = None
+            for ip in allowed_addresses(target.host, target.port, self._networks)[:_ADDRESSES_TRIED]:
+                try:
+                    return self._exchange(self._pool(target, ip), target, headers)
+                except _NO_CONNECTION as error:
+                    failure = error
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            failure = error
         raise _in_words(target.authority, failure, self._limits) from failure
 
     def _exchange(
@@ -306,6 +302,8 @@ def _reason(causes: list[Exception], limits: Limits) -> str:
     if has(urllib3.exceptions.ConnectTimeoutError):
         return f"does not answer within {CONNECT_SECONDS:g} s"
     if has(urllib3.exceptions.ReadTimeoutError, TimeoutError):
+        if limits.endless:
+            return f"has sent nothing for {limits.read_seconds:g} s"
         return f"does not answer within {limits.patience:g} s"
     if has(ssl.SSLError):
         return "does not speak TLS as it should; is it http:// rather than https://?"

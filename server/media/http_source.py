@@ -5,18 +5,30 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import av.container
 
 from server.clock import Clock
 from server.domain.video import Part
 from server.errors import SourceError
-from server.media.demux import SNIFFED_BYTES, is_playlist, kind_of, open_container, opened_video, packets_of
+from server.media.demux import (
+    SNIFFED_BYTES,
+    is_playlist,
+    is_timeless,
+    kind_of,
+    open_container,
+    packets_of,
+    video_stream,
+)
+from server.media.formats import Formats
 from server.media.hls_source import HlsSource
 from server.media.http import PLAYLIST_BYTES, Body, HttpClient
 from server.media.live import LiveLine
 
 STALL_SECONDS = 10.0
+KEYFRAME_SECONDS = 25.0
+"""How long a stream may take to say its format: cameras send keyframes up to 20 s apart."""
 
 
 class HttpSource:
@@ -38,11 +50,15 @@ class HttpSource:
         self._hls: HlsSource | None = None
         self._feed: _Feed | None = None
         self._container: av.container.InputContainer | None = None
+        self._formats: Formats | None = None
 
     @property
     def stall_seconds(self) -> float:
         """Seconds without a part after which something is wrong."""
-        return self._hls.stall_seconds if self._hls is not None else STALL_SECONDS
+        if self._hls is not None:
+            return self._hls.stall_seconds
+        known = self._formats is not None and self._formats.current is not None
+        return STALL_SECONDS if known else KEYFRAME_SECONDS
 
     def open(self) -> None:
         """Connect, and read as far as the codec is known. Raises SourceError."""
@@ -61,7 +77,8 @@ class HttpSource:
             raise SourceError(f"{body.what}: {_no_video(head, body.content_type)}")
         self._client.endless()
         self._container = open_container(feed, kind, body.what)
-        self._stream, self._video = opened_video(self._container, body.what)
+        self._stream = video_stream(self._container, body.what)
+        self._formats = Formats(self._stream, body.what)
 
     def parts(self, stop: threading.Event, after: int | None = None) -> Iterator[Part]:
         """See `Source.parts`. Where it goes on was said when it was made."""
@@ -69,27 +86,42 @@ class HttpSource:
         if self._hls is not None:
             yield from self._hls.parts(stop)
             return
-        if self._container is None or self._feed is None:
-            raise SourceError("not open")
-        what = self._feed.what
+        if self._container is None or self._formats is None:
+            raise SourceError(f"{self._client.what}: not open")
         try:
-            for packet, base in packets_of(self._container, self._stream, what):
-                yield from self._line.add(packet, base, self._video)
-                if stop.is_set():
-                    return
+            yield from self._read(self._container, self._formats, stop)
         except SourceError:
             if stop.is_set():
                 return
             yield from self._line.finish()
             raise
-        yield from self._line.finish()
-        raise SourceError(f"{what}: ended the connection")
+
+    def _read(
+        self, container: av.container.InputContainer, formats: Formats, stop: threading.Event
+    ) -> Iterator[Part]:
+        begun = self._clock.monotonic()
+        told = video = None
+        for packet, base in packets_of(container, self._stream, self._client.what):
+            if stop.is_set():
+                return
+            current = formats.of(bytes(packet))
+            if current is None:
+                if self._clock.monotonic() - begun > KEYFRAME_SECONDS:
+                    raise SourceError(f"{self._client.what}: sends no keyframe for {KEYFRAME_SECONDS:.0f} s")
+                continue
+            if video is None or current is not told:
+                told = current
+                video = replace(current, rate=0.0) if is_timeless(container) else current
+            yield from self._line.add(packet, base, video)
+        raise SourceError(f"{self._client.what}: ended the connection")
 
     def close(self) -> None:
         """Hang up."""
         self._client.close()
         if self._hls is not None:
             self._hls.close()
+        if self._formats is not None:
+            self._formats.close()
         if self._container is not None:
             self._container.close()
             self._container = None

@@ -41,6 +41,11 @@ class Limits:
         self._until = None if seconds is None else self._clock.monotonic() + seconds
         self.patience = self.read_seconds if seconds is None else seconds
 
+    @property
+    def endless(self) -> bool:
+        """Whether only silence is limited."""
+        return self._until is None
+
     def given_up(self) -> bool:
         """Whether nobody wants the answer any more."""
         return self.closed.is_set() or (self.stop is not None and self.stop.is_set())
