@@ -30,6 +30,8 @@ QUEUE_PREFIX = "watchers."
 """Of the queue that a watching worker alone consumes; its Celery name follows."""
 LAST_SECONDS = 15.0
 """How long a worker that is to end may take before it ends with whatever still runs."""
+IDLE_SECONDS = 3.0
+"""The same, once no watcher runs any more."""
 AGAIN = 1
 """Exit code that asks to be started again."""
 
@@ -165,10 +167,20 @@ class WatchingProcess:
         state.should_stop = AGAIN
 
     def _see_to_the_end(self) -> None:
+        """Celery's own end may hang, on a Redis that is silent or a watcher that is stuck."""
         self.stop.wait()
-        if not self._ended.wait(LAST_SECONDS):
-            log.error("worker %s has not ended in %.0f s; it is cut off", self._name, LAST_SECONDS)
-            os._exit(AGAIN)
+        began = self._clock.monotonic()
+        while not self._clock.wait(self._ended, 0.2):
+            took = self._clock.monotonic() - began
+            if took >= LAST_SECONDS or (took >= IDLE_SECONDS and not state.active_requests):
+                break
+        else:
+            return
+        busy = len(state.active_requests)
+        log.error("worker %s does not end by itself; it is cut off with %d watchers", self._name, busy)
+        if self._heartbeat is not None:
+            self._heartbeat.end(1.0)
+        os._exit(AGAIN if busy else self._code)
 
 
 def _family() -> Iterable[int]:
