@@ -11,6 +11,7 @@ from flask import current_app
 from sqlalchemy.engine import Connection
 
 from server.models.base import WRITE_OPTION
+from server.models.connections import PATIENT_OPTION
 
 database = current_app.extensions["migrate"].db
 
@@ -40,7 +41,7 @@ def refuse_broken_references(**step: Any) -> None:
 
 def run() -> None:
     """Migrate in one transaction where the database can, one a step where it cannot (MySQL)."""
-    engine = database.engine.execution_options(**{WRITE_OPTION: True})
+    engine = database.engine.execution_options(**{WRITE_OPTION: True, PATIENT_OPTION: True})
     with engine.connect() as connection, foreign_keys_left_alone(connection):
         context.configure(
             connection=connection,

@@ -15,6 +15,7 @@ from server import cli, models, tasks, web
 from server.config import Settings, load_settings
 from server.extensions import db, migrate
 from server.log import configure_logging
+from server.models.connections import engine_options
 
 __all__ = ["create_app", "models"]
 
@@ -43,7 +44,7 @@ def _configure(app: Flask, settings: Settings) -> None:
     app.config.update(
         SECRET_KEY=settings.SECRET_KEY,
         SQLALCHEMY_DATABASE_URI=settings.SQLALCHEMY_DATABASE_URI,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.SQLALCHEMY_DATABASE_URI),
         SESSION_COOKIE_SECURE=settings.SESSION_COOKIE_SECURE,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

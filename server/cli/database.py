@@ -10,6 +10,7 @@ from sqlalchemy import MetaData
 
 from server.extensions import db
 from server.log import redact
+from server.models.connections import PATIENT_OPTION
 from server.services.transactions import translated
 
 
@@ -31,7 +32,7 @@ def _drop_ours() -> None:
     """Drop our tables and Alembic's, and leave alone what else is in the database."""
     ours = MetaData()
     names = [*db.metadata.tables, "alembic_version"]
-    with db.engine.begin() as connection:
+    with db.engine.execution_options(**{PATIENT_OPTION: True}).begin() as connection:
         ours.reflect(connection, only=lambda name, _: name in names)
         ours.drop_all(connection)
 

@@ -20,6 +20,10 @@ WRITE_OPTION = "hypersight_write"
 """Execution option of a connection that will write: SQLite then takes its lock at BEGIN."""
 
 
+BUSY_MS = 30_000
+"""How long SQLite waits for the file while another process writes."""
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware datetime, stored as UTC with microseconds. A naive one is refused."""
 
@@ -80,7 +84,7 @@ def _prepare_connection(connection: Any, record: Any) -> None:
         return
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 30000")
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")
     # In WAL mode NORMAL survives a killed process whole; only a power cut may take the last commits.
     cursor.execute("PRAGMA synchronous = NORMAL")

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from server.errors import StorageError
 from server.extensions import db
 from server.models.base import WRITE_OPTION
+from server.services.storage_errors import in_words
 
 
 @contextmanager
@@ -37,10 +38,14 @@ def begin_write(session: Session) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the database's absence into a StorageError that says so without its address."""
+    """Turn what a database says when it is away, busy, full or shut into a StorageError without its address.
+
+    Mistakes in our SQL, and rows that break a constraint, pass as they are.
+    """
     try:
         yield
-    except DBAPIError as error:
-        if error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError"):
-            raise StorageError(f"the database does not answer: {error.orig}") from error
-        raise
+    except SQLAlchemyError as error:
+        words = in_words(error)
+        if words is None:
+            raise
+        raise StorageError(words) from error
