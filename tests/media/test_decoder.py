@@ -11,8 +11,9 @@ import pytest
 
 from server.domain.video import TICKS_PER_SECOND, Packet, VideoFormat
 from server.errors import DecodeError
-from server.media.decoder import Decoder
+from server.media.decoder import REFRESH_TICKS, Decoder
 from tests.clips import H264, H265, MPEG4, make_clip
+from tests.media.odd_clips import intra_refresh
 from tests.media.playing import read, see
 
 FRAMES = 60
@@ -97,3 +98,44 @@ def test_a_broken_packet_costs_only_pictures_up_to_the_next_keyframe(h264: Path)
 def test_a_codec_that_is_not_there_is_a_decode_error() -> None:
     with pytest.raises(DecodeError, match="nonesuch cannot be decoded here"):
         Decoder(VideoFormat("nonesuch", b"", 64, 48))
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [(H264, "ts"), (H265, "ts"), (MPEG4, "avi")])
+def test_nothing_comes_out_before_the_first_keyframe(tmp_path: Path, codec: str, suffix: str) -> None:
+    parts = read(make_clip(tmp_path / f"clip.{suffix}", codec=codec))
+    first = next(part for part in parts[1:] if part.starts_segment)
+    everything = {pts: sums for pts, *sums in see(parts)}
+    late = parts[1 : parts.index(first)]
+    cut = [replace(late[0], packets=late[0].packets[3:]), *late[1:], *parts[parts.index(first) :]]
+    decoder = Decoder(first.video)
+    frames = [frame for part in cut for frame in decoder.decode(part, lambda packet: True)]
+    frames += decoder.flush()
+    assert min(frame.pts for frame in frames) == first.packets[0].pts
+    for frame in frames:
+        assert everything[frame.pts] == [int(frame.y.sum()), int(frame.u.sum())]
+
+
+def test_a_stream_without_keyframes_comes_out_once_it_is_refreshed(tmp_path: Path) -> None:
+    """H.264 says when that is."""
+    parts = read(intra_refresh(tmp_path / "clip.ts", H264, frames=100))
+    packets = [packet for part in parts for packet in part.packets]
+    everything = {pts: sums for pts, *sums in see(parts)}
+    decoder = Decoder(parts[0].video)
+    cut = replace(parts[0], packets=tuple(packets[5:]))
+    frames = [*decoder.decode(cut, lambda packet: True), *decoder.flush()]
+    assert len(frames) > 60
+    for frame in frames:
+        assert everything[frame.pts] == [int(frame.y.sum()), int(frame.u.sum())]
+
+
+def test_a_stream_that_does_not_say_when_it_is_refreshed_comes_out_after_a_while(tmp_path: Path) -> None:
+    parts = read(intra_refresh(tmp_path / "clip.ts", H265, frames=160, fps=5))
+    packets = [packet for part in parts for packet in part.packets]
+    everything = {pts: sums for pts, *sums in see(parts)}
+    assert sum(packet.keyframe for packet in packets) == 1
+    decoder = Decoder(parts[0].video)
+    cut = replace(parts[0], packets=tuple(packets[5:]))
+    frames = [*decoder.decode(cut, lambda packet: True), *decoder.flush()]
+    assert frames[0].pts - packets[5].pts == REFRESH_TICKS
+    for frame in frames:
+        assert everything[frame.pts] == [int(frame.y.sum()), int(frame.u.sum())]
