@@ -32,6 +32,10 @@ class SmallDisk:
         """Give it back."""
         self._filler.unlink()
 
+    def remount(self, how: str) -> None:
+        """Make it "ro" or "rw"."""
+        subprocess.run(["mount", "-o", f"remount,{how}", self.path], check=True)
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
@@ -45,6 +46,7 @@ class SegmentWriter:
         self._fence = fence
         self._buffer = _Buffer()
         self._file: io.BufferedWriter | None = None
+        self._whole = 0
         self.path: Path | None = None
         """The segment that is being written."""
         with translated("segment"):
@@ -82,9 +84,31 @@ class SegmentWriter:
             self._muxer.close()
             return self._finish_file()
 
+    def abandon(self) -> Path | None:
+        """Stop after a failure; gives the segment it leaves, cut back to the parts that are whole in it.
+
+        None where nothing is left. Raises StorageError where the disk does not take even that.
+        """
+        path, file = self.path, self._file
+        self.path = self._file = None
+        with suppress(av.FFmpegError):
+            self._muxer.close()
+        # Closing tries once more to write what the disk refused; the descriptor is closed either way.
+        with suppress(OSError):
+            if file is not None:
+                file.close()
+        with _disk():
+            if path is not None and file is not None and self._whole:
+                os.truncate(path, self._whole)
+                return path
+            if path is not None:
+                path.unlink(missing_ok=True)
+        return None
+
     def _begin_file(self, part: Part) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         self.path = self._directory / f"{self._fence}-{part.start_us // 1000}.mp4"
+        self._whole = 0
         self._file = self.path.open("wb")
         self._file.write(self._init)
 
@@ -92,13 +116,14 @@ class SegmentWriter:
         if self._file is not None:
             self._file.write(self._buffer.take())
             self._file.flush()
+            self._whole = self._file.tell()
 
     def _finish_file(self) -> Path | None:
         self._append()
-        path, file = self.path, self._file
+        path = self.path
+        if self._file is not None:
+            self._file.close()
         self.path = self._file = None
-        if file is not None:
-            file.close()
         return path
 
 
