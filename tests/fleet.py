@@ -54,7 +54,7 @@ class Fleet:
 
     def __init__(self, instance: Path, address: str, lease_seconds: float = 4.0) -> None:
         self.instance = instance
-        self.engine: Engine = create_engine(address)
+        self.engine: Engine = create_engine(address, pool_pre_ping=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.redis_port = probe.getsockname()[1]

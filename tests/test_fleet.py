@@ -15,7 +15,9 @@ from sqlalchemy.orm import Session
 from server.models import Camera, Worker
 from server.models.base import db_now_ms
 from tests.clips import make_clip
+from tests.databases import migrate
 from tests.fleet import Fleet, await_, spread
+from tests.servers import MariaDb, PostgreSql, PrivateServer
 
 UP = 40.0
 """Seconds in which processes are up, on a busy machine."""
@@ -112,3 +114,31 @@ def test_cameras_that_should_not_run_are_stopped(fleet: Fleet, clip: Path, tmp_p
     ids = fleet.add_cameras(clip, 3)
     await_(lambda: fleet.watching(ids), UP, fleet.logs)
     assert "Traceback" not in fleet.log("w1"), fleet.log("w1")
+
+
+@pytest.mark.parametrize("kind", [MariaDb, PostgreSql])
+def test_watchers_and_workers_live_on_when_the_database_was_away(
+    instance: Path, clip: Path, kind: type[PrivateServer]
+) -> None:
+    with kind() as server:
+        migrate(instance, server.address)
+        with Fleet(instance, server.address) as fleet:
+            ids = fleet.add_cameras(clip, 2)
+            fleet.redis()
+            worker = fleet.worker("w1", "-c", "3")
+            reconciler = fleet.reconciler()
+            await_(lambda: fleet.watching(ids), UP, fleet.logs)
+            before = fleet.held()
+
+            server.stop()
+            await_(lambda: "cannot report itself" in fleet.log("w1"), 20, fleet.logs)
+            # Longer than leases last; nothing else shows that the time has passed.
+            time.sleep(6)
+            server.start()
+            (late,) = fleet.add_cameras(clip, 1)
+            await_(lambda: fleet.watching([*ids, late]), UP, fleet.logs)
+            after = fleet.held()
+            assert {id_: after[id_] for id_ in ids} == before, "renewed, and nobody else was asked"
+            assert worker.poll() is None and reconciler.poll() is None
+            for name in ("w1", "reconcile"):
+                assert "Traceback" not in fleet.log(name), fleet.log(name)
