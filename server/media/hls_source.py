@@ -77,7 +77,7 @@ class HlsSource:
         """Choose a variant and open its first segment. Raises SourceError."""
         self._what = self._client.what
         found = parse(self._content, self._url, self._what)
-        self._asked = self._grown = self._clock.monotonic()
+        self._asked = self._grown = self._had = self._clock.monotonic()
         if not isinstance(found, Playlist):
             found = self._fetch_playlist(best_of(found, self._what).url)
         self._take(found)
@@ -163,6 +163,8 @@ class HlsSource:
         except SourceError as error:
             log.info("segment %d is lost: %s", segment.sequence, error)
             self._lost = True
+            if self._clock.monotonic() - self._had >= self.stall_seconds:
+                raise
             return None
 
     def _open_segment(self, segment: Segment) -> _Opened:
@@ -184,6 +186,7 @@ class HlsSource:
         except SourceError:
             container.close()
             raise
+        self._had = self._clock.monotonic()
         return _Opened(segment, memory, container, stream, video)
 
     def _known(self, video: VideoFormat, container: av.container.InputContainer) -> VideoFormat:

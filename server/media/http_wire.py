@@ -17,6 +17,7 @@ from server.clock import Clock
 CONNECT_SECONDS = 5.0
 _SLICE = 0.25
 """Seconds of silence after which a reader looks whether it should stop."""
+_BUFFER = 64 * 1024
 
 
 class Limits:
@@ -92,7 +93,7 @@ class _Wire(io.RawIOBase):
 class _Response(http.client.HTTPResponse):
     def __init__(self, limits: Limits, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Wire(self.fp, sock, limits))
+        self.fp = io.BufferedReader(_Wire(self.fp, sock, limits), _BUFFER)
 
 
 class _PlainConnection(urllib3.connection.HTTPConnection):

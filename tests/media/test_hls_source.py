@@ -402,6 +402,19 @@ def test_a_server_that_stays_away_is_told_in_words(web: WebServer, segments: lis
     assert "problem of its own (503)" in why
 
 
+def test_segments_that_cannot_be_had_for_long_are_told_in_words(
+    web: WebServer, segments: list[bytes]
+) -> None:
+    playing = Playing(web, segments * 4, shown=3)
+    for number in range(3, 4 * SECONDS):
+        web.answers[f"/live{number}.ts"] = status(403)
+    _, parts, why = live(playing)
+    assert "refuses access (403)" in why
+    assert len(packets(parts)) == 75
+    assert len(web.asked("/live9.ts")) == 2
+    assert web.asked("/live16.ts") == []
+
+
 def test_a_playlist_without_video(web: WebServer) -> None:
     web.answers["/a.m3u8"] = whole(b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n")
     assert "no segments yet" in Viewer(web.url("/a.m3u8")).play()[1]
