@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import click
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from server import create_app
@@ -32,6 +33,10 @@ def main(wait: float) -> None:
         raise click.ClickException(f"{error}. Nothing can be asked of workers; is Redis running?") from error
     except (ConfigError, StorageError) as error:
         raise click.ClickException(str(error)) from error
+    except DBAPIError as error:
+        raise click.ClickException(
+            f"the database refuses: {error.orig}. Is its schema the newest (flask --app server db upgrade)?"
+        ) from error
 
 
 def _restart(settings: Settings, clock: Clock, wait: float) -> None:

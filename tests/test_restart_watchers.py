@@ -78,3 +78,9 @@ def test_without_the_database_it_says_so(fleet: Fleet) -> None:
     address = f"mysql+pymysql://joe:secret@127.0.0.1:{fleet.redis_port + 1}/x"
     code, said = restart(fleet, SQLALCHEMY_DATABASE_URI=address)
     assert code == 1 and "the database does not answer" in said and "secret" not in said
+
+
+def test_on_a_database_without_tables_it_says_what_to_do(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.redis()
+    code, said = restart(fleet, SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path / 'empty.db'}")
+    assert code == 1 and "db upgrade" in said

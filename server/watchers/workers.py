@@ -162,17 +162,14 @@ class Heartbeat:
             self._registered = True
         consumed, self._consumed = self._consumed, False
         leaving = self._leaving.is_set()
+        vitals = Vitals(_load(), sum(map(_resident_bytes, self._pids())), stuck.count())
+        stored = False
         try:
-            drain = report(
-                self._engine,
-                self._me.name,
-                Vitals(_load(), sum(map(_resident_bytes, self._pids())), stuck.count()),
-                consumed=consumed,
-                leaving=leaving,
-            )
-        except StorageError:
-            self._consumed = self._consumed or consumed
-            raise
+            drain = report(self._engine, self._me.name, vitals, consumed=consumed, leaving=leaving)
+            stored = True
+        finally:
+            if consumed and not stored:
+                self._consumed = True
         if drain is None:
             self._registered = False
         elif drain and not leaving:
