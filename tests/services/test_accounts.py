@@ -93,11 +93,13 @@ def test_the_last_administrator_who_can_sign_in_stays() -> None:
     assert accounts.authenticate("Ann", PASSWORD) is None
 
 
+@every_database
 def test_an_inactive_account_does_not_sign_in() -> None:
     accounts.create_user("Ann", PASSWORD, active=False)
     assert accounts.authenticate("Ann", PASSWORD) is None
 
 
+@every_database
 def test_a_new_password_role_or_activity_ends_sessions_and_a_new_name_does_not() -> None:
     accounts.create_user("Zoe", PASSWORD)
     ann = accounts.create_user("Ann", PASSWORD)
@@ -116,6 +118,7 @@ def test_a_new_password_role_or_activity_ends_sessions_and_a_new_name_does_not()
     assert accounts.authenticate("Anna", OTHER) is not None
 
 
+@every_database
 def test_ones_own_password_is_changed_only_by_who_knows_it() -> None:
     ann = accounts.create_user("Ann", PASSWORD)
     with pytest.raises(InvalidInput) as caught:
@@ -127,6 +130,7 @@ def test_ones_own_password_is_changed_only_by_who_knows_it() -> None:
     assert accounts.authenticate("Ann", PASSWORD) is not None
 
 
+@every_database
 def test_an_account_that_is_gone_is_not_found() -> None:
     with pytest.raises(NotFound):
         accounts.set_password("nobody", PASSWORD)

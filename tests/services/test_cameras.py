@@ -96,6 +96,7 @@ def test_a_name_is_given_once() -> None:
     assert caught.value.field == "name"
 
 
+@every_database
 def test_an_address_shown_without_its_password_keeps_it_when_it_comes_back_unchanged() -> None:
     key = cameras.create_camera(DOOR)
     camera = stored(Camera, key)
@@ -111,6 +112,7 @@ def test_an_address_shown_without_its_password_keeps_it_when_it_comes_back_uncha
     assert cameras._address("/clips/***.mp4", "/clips/a.mp4") == "/clips/***.mp4"
 
 
+@every_database
 def test_a_change_over_somebody_elses_change_is_refused() -> None:
     key = cameras.create_camera(DOOR)
     processor = cameras.create_processor(key, "traffic", LINE)
@@ -125,6 +127,7 @@ def test_a_change_over_somebody_elses_change_is_refused() -> None:
     assert stored(Camera, key).name == "Door"
 
 
+@every_database
 def test_a_changed_processor_does_not_stand_in_the_way_of_a_change_of_its_camera() -> None:
     key = cameras.create_camera(DOOR)
     seen = cameras.fingerprint(stored(Camera, key))
@@ -159,6 +162,7 @@ def test_a_processor_that_cannot_be_is_refused_by_its_field(
     assert stored(Camera, key).revision == 1
 
 
+@every_database
 def test_a_processor_of_no_camera_is_refused() -> None:
     with pytest.raises(InvalidInput) as caught:
         cameras.create_processor(99, "traffic", LINE)
@@ -196,6 +200,7 @@ def test_a_deleted_processor_takes_its_events_with_it() -> None:
     assert [row.processor_id for row in db.session.query(ProcessorEvent)] == [kept.id]
 
 
+@every_database
 def test_what_is_gone_is_not_found() -> None:
     for call in (
         lambda: cameras.update_camera(99, DOOR),

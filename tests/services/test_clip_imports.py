@@ -101,6 +101,7 @@ def test_the_same_file_again_replaces_its_first_import(
     assert first is not None and first > NOON + timedelta(hours=1)
 
 
+@every_database
 def test_a_camera_is_deleted_with_its_imports(session: scoped_session, clip: Path, report: Report) -> None:
     camera = factories.camera()
     camera_id = camera.id
@@ -110,12 +111,14 @@ def test_a_camera_is_deleted_with_its_imports(session: scoped_session, clip: Pat
     assert [_count(session, model) for model in (ClipImport, ProcessorEvent, Observation)] == [0, 0, 0]
 
 
+@every_database
 def test_two_cameras_may_have_seen_the_same_file(session: scoped_session, clip: Path, report: Report) -> None:
     for _ in range(2):
         assert not _store(factories.camera(), clip, report).replaced
     assert _count(session, ClipImport) == 2
 
 
+@every_database
 def test_processors_that_were_missing_are_made_disabled(
     session: scoped_session, clip: Path, report: Report
 ) -> None:
@@ -129,6 +132,7 @@ def test_processors_that_were_missing_are_made_disabled(
     assert session.get_one(Camera, camera_id).revision == revision + 1
 
 
+@every_database
 def test_one_of_the_name_but_another_kind_is_refused_and_nothing_stored(
     session: scoped_session, clip: Path, report: Report
 ) -> None:
@@ -139,6 +143,7 @@ def test_one_of_the_name_but_another_kind_is_refused_and_nothing_stored(
     assert _count(session, Processor) == 1 and _count(session, ClipImport) == 0
 
 
+@every_database
 def test_a_failure_while_storing_leaves_the_first_import_whole(
     session: scoped_session, clip: Path, report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +166,7 @@ def test_an_unknown_camera_is_named(session: scoped_session, camera_id: int) -> 
         clip_imports.load_target(camera_id)
 
 
+@every_database
 def test_only_enabled_processors_are_taken_over_from_the_camera(session: scoped_session) -> None:
     camera = factories.camera(watch_fps=7.0, detection_grid=2)
     camera_id = camera.id

@@ -11,6 +11,7 @@ from server.models import Camera, Processor
 from server.processors import KINDS, create
 from server.services.cameras import CameraInput, create_camera, delete_processor
 from server.services.demo import NAME, add_demo_camera
+from tests.databases import every_database
 
 
 def _clip(tmp_path: Path) -> Path:
@@ -19,6 +20,7 @@ def _clip(tmp_path: Path) -> Path:
     return clip
 
 
+@every_database
 def test_the_demo_camera_has_one_processor_of_each_kind(session: scoped_session, tmp_path: Path) -> None:
     camera_id = add_demo_camera(_clip(tmp_path))
     camera = session.get(Camera, camera_id)
@@ -29,6 +31,7 @@ def test_the_demo_camera_has_one_processor_of_each_kind(session: scoped_session,
         create(processor.kind, zones=processor.zones, lines=processor.lines, options=processor.options)
 
 
+@every_database
 def test_a_second_call_adds_only_what_is_missing(session: scoped_session, tmp_path: Path) -> None:
     clip = _clip(tmp_path)
     first = add_demo_camera(clip)
@@ -39,6 +42,7 @@ def test_a_second_call_adds_only_what_is_missing(session: scoped_session, tmp_pa
     assert sorted(session.scalars(select(Processor.kind))) == sorted(KINDS)
 
 
+@every_database
 def test_somebody_elses_camera_of_that_name_is_left_alone(session: scoped_session, tmp_path: Path) -> None:
     other = tmp_path / "other.mp4"
     other.write_bytes(b"")

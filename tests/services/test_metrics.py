@@ -89,6 +89,7 @@ def test_overlapping_observations_count_once_in_the_share() -> None:
     assert traffic(door.id, at(0), at(100), now=LATER).observed == 0.7
 
 
+@every_database
 def test_a_span_of_the_whole_camera_is_not_one_of_the_processor() -> None:
     door = processor()
     row = observation(door, at(0), at(10))
@@ -107,6 +108,7 @@ def test_an_observation_that_goes_on_reaches_the_present() -> None:
     assert traffic(door.id, at(101), now, now=now).observed == 1.0
 
 
+@every_database
 def test_an_observation_left_open_by_a_dead_watcher_ends_where_it_was_last_stored() -> None:
     door = processor()
     observation(door, at(0), at(100), ended=None)
@@ -116,6 +118,7 @@ def test_an_observation_left_open_by_a_dead_watcher_ends_where_it_was_last_store
         traffic(door.id, at(105), now, now=now)
 
 
+@every_database
 def test_a_finished_observation_is_not_stretched_to_the_present() -> None:
     door = processor()
     observation(door, at(0), at(100))

@@ -51,6 +51,7 @@ def test_a_revoked_token_is_refused_and_its_name_is_free_again() -> None:
     assert [info.name for info in tokens.list_tokens()] == ["office"]
 
 
+@every_database
 def test_a_token_keeps_the_time_it_was_first_revoked_at() -> None:
     tokens.create_token("office")
     tokens.revoke_token("office")
@@ -60,6 +61,7 @@ def test_a_token_keeps_the_time_it_was_first_revoked_at() -> None:
     assert tokens.list_tokens()[0].revoked_at == first
 
 
+@every_database
 def test_a_token_that_is_not_there_cannot_be_revoked() -> None:
     with pytest.raises(NotFound, match="office"):
         tokens.revoke_token("office")

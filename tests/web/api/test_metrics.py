@@ -63,6 +63,7 @@ def test_traffic_answers_the_passes_of_a_span_in_local_time(client: FlaskClient,
     }
 
 
+@every_database
 def test_an_observed_span_without_passes_answers_zero(client: FlaskClient, door: Processor) -> None:
     _, answer = ask(
         client,
@@ -84,6 +85,7 @@ def test_an_observed_span_without_passes_answers_zero(client: FlaskClient, door:
 
 
 @pytest.mark.parametrize("path, time", [("/traffic", "start_ts"), ("/objects", "ts")])
+@every_database
 def test_a_time_nobody_watched_at_has_no_records(
     client: FlaskClient, door: Processor, room: Processor, path: str, time: str
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_time_nobody_watched_at_has_no_records(
     assert ask(client, path, **fields) == (404, {"err": True, "msg": "No records found"})
 
 
+@every_database
 def test_without_a_stop_the_span_goes_up_to_now(client: FlaskClient) -> None:
     door = processor("traffic")
     now = datetime.now(timezone.utc)
@@ -111,6 +114,7 @@ def test_objects_answers_the_count_and_since_when(client: FlaskClient, room: Pro
     )
 
 
+@every_database
 def test_objects_without_a_time_answers_for_now(client: FlaskClient) -> None:
     room = processor("persons")
     now = datetime.now(timezone.utc)
@@ -120,6 +124,7 @@ def test_objects_without_a_time_answers_for_now(client: FlaskClient) -> None:
     assert (status, answer["count"]) == (200, 7)
 
 
+@every_database
 def test_times_are_in_the_configured_zone_and_answered_as_they_were_asked(make_app: AppMaker) -> None:
     client = make_app(API_ANONYMOUS=True, TIMEZONE="Europe/Berlin").test_client()
     door, room = processor("traffic"), processor("persons")

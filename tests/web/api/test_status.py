@@ -9,6 +9,7 @@ from tests.factories import camera, lease
 pytestmark = pytest.mark.usefixtures("session")
 
 
+@every_database
 def test_without_cameras_the_answer_is_empty(client: FlaskClient) -> None:
     assert client.get("/statusWatch").get_json() == {}
 
