@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -198,6 +199,10 @@ def test_a_command_exists(path: Path) -> None:
     program, *arguments = shlex.split(_values(path)["ExecStart"].replace("create_app()", "create_app"))
     name = program.removeprefix(f"{HOME}.venv/bin/")
     assert _values(path)["WorkingDirectory"] == HOME.rstrip("/")
+    if name == "/bin/sh":
+        script = arguments[1].split()
+        assert list(Path(sys.prefix).glob(script[1].removeprefix(".venv/")))
+        return
     if name == "python":
         assert (PROJECT_DIR / arguments[0]).is_file()
         return
