@@ -22,6 +22,7 @@ class Exchange(BaseHTTPRequestHandler):
     """One request and the answer to it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Server
 
     def do_GET(self) -> None:
@@ -171,7 +172,7 @@ def remuxed(clip: Path, kind: str, *, rounds: int = 1, **options: str) -> bytes:
     out = io.BytesIO()
     with av.open(str(clip)) as source, av.open(out, "w", format=kind, options=options) as sink:
         stream = source.streams.video[0]
-        copy = sink.add_stream_from_template(stream)
+        copy = sink.add_stream_from_template(stream, opaque=True)
         length = round(stream.duration or 0)
         for number in range(rounds):
             source.seek(0)
@@ -199,7 +200,7 @@ def ts_segments(clip: Path, first_s: float = 0.0) -> list[bytes]:
         for piece in pieces:
             out = io.BytesIO()
             with av.open(out, "w", format="mpegts") as sink:
-                copy = sink.add_stream_from_template(stream)
+                copy = sink.add_stream_from_template(stream, opaque=True)
                 for packet in piece:
                     packet.stream = copy
                     sink.mux(packet)
