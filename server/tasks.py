@@ -19,12 +19,10 @@ from server.errors import BrokerError
 from server.extensions import db
 from server.services.housekeeping import forget_workers, sweep_segments
 from server.watchers import process, workers
-from server.watchers.process import WatchingProcess
+from server.watchers.process import JOBS_QUEUE, WatchingProcess
 from server.watchers.supervisor import Supervisor
 from server.watchers.worker import watch_camera
 
-JOBS_QUEUE = "jobs"
-"""Watchers fill their pools for as long as cameras run: short jobs have a queue and workers of their own."""
 _BROKER_SECONDS = 5.0
 """How long Redis may take to answer whoever sends."""
 

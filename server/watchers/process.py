@@ -26,6 +26,8 @@ from server.watchers.workers import Heartbeat, Identity
 
 log = logging.getLogger(__name__)
 
+JOBS_QUEUE = "jobs"
+"""Watchers fill their pools for as long as cameras run: short jobs have a queue and workers of their own."""
 QUEUE_PREFIX = "watchers."
 """Of the queue that a watching worker alone consumes; its Celery name follows."""
 LAST_SECONDS = 15.0
@@ -63,7 +65,12 @@ class WatchingProcess:
 
     def prepare(self, name: str, worker: Any, options: Mapping[str, Any], conf: Any) -> None:
         """Before the worker is built: whether it will watch, and how many cameras by its arguments."""
-        if options.get("queues"):
+        queues = options.get("queues")
+        if queues:
+            if JOBS_QUEUE not in queues:
+                log.warning(
+                    "worker %s: nothing is sent to %s; it watches without -Q", name, ", ".join(queues)
+                )
             return
         self._name = name
         autoscale = options.get("autoscale")

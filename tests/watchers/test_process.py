@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from server.config import PROJECT_DIR
+from server.clock import SystemClock
+from server.config import PROJECT_DIR, load_settings
+from server.watchers.process import WatchingProcess
 
 _HANGS = """
 import sys, threading, time
@@ -41,3 +44,15 @@ def test_a_worker_that_does_not_end_is_cut_off(instance: Path, case: str, code: 
     done = subprocess.run(command, cwd=PROJECT_DIR, capture_output=True, text=True, timeout=20)
     assert done.returncode == code, done.stderr
     assert ("with 1 watchers" in done.stderr) is (case == "busy"), done.stderr
+
+
+@pytest.mark.parametrize("queues, warned", [(["jobs"], False), (["watchers"], True)])
+def test_who_is_given_a_queue_does_not_watch_and_is_warned_of_an_idle_one(
+    instance: Path, queues: list[str], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    ours = WatchingProcess(load_settings(instance, {}), SystemClock())
+    ours.prepare("w1@here", object(), {"queues": queues}, object())
+    ours.make_room(object())
+    assert ours.capacity == 0
+    assert ("nothing is sent to watchers" in caplog.text) is warned
