@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 from server.domain.video import TICKS_PER_SECOND
 
@@ -151,7 +152,11 @@ def fill_in(stamps: list[Stamp], rate: float) -> list[Stamp]:
         return stamps
     known = stamps[first].dts
     assert known is not None
-    duration = stamps[first].duration or round(TICKS_PER_SECOND / (rate or DEFAULT_RATE))
+    later = [stamp.dts for stamp in stamps[first:] if stamp.dts is not None]
+    steps = sorted(other - one for one, other in pairwise(later) if 0 < other - one <= JUMP_TICKS)
+    usual = stamps[first].duration or round(TICKS_PER_SECOND / (rate or DEFAULT_RATE))
+    # What was seen counts for more than what is said: some streams claim 1000 pictures a second.
+    duration = steps[len(steps) // 2] if steps else usual
     filled = list(stamps)
     shown = [stamp.pts for stamp in stamps if stamp.pts is not None and abs(stamp.pts - known) < JUMP_TICKS]
     for index in range(first):

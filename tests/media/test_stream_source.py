@@ -20,6 +20,7 @@ from server.media import connection, stream_source
 from server.media.decoder import Decoder
 from server.media.stream_source import StreamSource
 from tests.clips import H264, H265, make_clip
+from tests.media.odd_clips import changing
 from tests.media.rtsp import TONE, RtspServer, video
 
 LOOPBACK = frozenset({"loopback"})
@@ -64,12 +65,14 @@ def server(clip: Path) -> Iterator[RtspServer]:
     h265 = make_clip(folder / "h265.ts", codec=H265, frames=300, gop=25)
     short = make_clip(folder / "short.ts", codec=H264, frames=40, gop=20)
     slow = make_clip(folder / "slow.ts", codec=H264, frames=600, gop=500)
+    growing = changing(folder / "growing.ts", H264, [(128, 96), (192, 144)], frames=75)
     mounts = {
         "/h264": video(clip),
         "/h265": video(h265, "h265"),
         "/talking": video(clip, audio="pcma"),
         "/short": video(short),
         "/slow": video(slow),
+        "/growing": video(growing),
         "/tone": TONE,
     }
     with RtspServer(mounts) as running:
@@ -96,8 +99,9 @@ def check_line(parts: list[Part]) -> None:
     assert all(packet.pts >= packet.dts for packet in packets)
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
-@pytest.mark.parametrize("path", ["/h264", "/h265", "/talking"])
+@pytest.mark.parametrize(
+    ("path", "transport"), [("/h264", "tcp"), ("/h264", "udp"), ("/h265", "udp"), ("/talking", "tcp")]
+)
 def test_a_camera_is_watched(server: RtspServer, path: str, transport: str) -> None:
     parts = some(server.url(path), 4, transport=transport)
     check_line(parts)
@@ -243,6 +247,31 @@ def test_a_camera_that_is_killed_and_comes_back_goes_on_later_on_the_same_line(c
     assert min(packet.pts for part in after for packet in part.packets) > known
     assert abs(after[-1].end_us - clock.now_us()) < 3_000_000
     assert before[-1].end_us < after[0].start_us
+
+
+def test_a_camera_whose_resolution_changes_is_watched_on(server: RtspServer) -> None:
+    with closing(source(server.url("/growing"))) as camera:
+        camera.open()
+        parts = list(islice(camera.parts(threading.Event()), 10))
+    assert not any(part.gap for part in parts)
+    shown = sorted(packet.pts for part in parts for packet in part.packets)
+    assert max(other - one for one, other in pairwise(shown)) <= 4 * 3_600
+    sizes = [(part.video.width, part.video.height) for part in parts]
+    change = sizes.index((192, 144))
+    assert sizes == [(128, 96)] * change + [(192, 144)] * (10 - change)
+    assert parts[change].starts_segment
+    decoder = Decoder(parts[change].video)
+    frame = next(decoder.decode(parts[change], lambda packet: True))
+    assert (frame.width, frame.height) == (192, 144)
+
+
+def test_another_codec_is_picked_up_by_the_next_connection(server: RtspServer, clip: Path) -> None:
+    other = {"/door": video(clip.with_name("h265.ts"), "h265")}
+    with RtspServer({"/door": video(clip)}) as before:
+        assert some(before.url("/door"), 1)[0].video.codec == "h264"
+        port = before.port
+    with RtspServer(other, port=port) as after:
+        assert some(after.url("/door"), 1)[0].video.codec == "hevc"
 
 
 def test_stopping_ends_it(server: RtspServer) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.video import TICKS_PER_SECOND
-from server.media.timestamps import JUMP_TICKS, Arrival, Placed, Stamp, Timestamps
+from server.media.timestamps import JUMP_TICKS, Arrival, Placed, Stamp, Timestamps, fill_in
 
 FRAME = 3_600
 
@@ -135,3 +135,23 @@ def test_a_stream_without_any_and_a_wrong_rate_does_not_run_away() -> None:
         line = [times.place(Stamp(None, None), Arrival(number * FRAME)) for number in range(5_000)]
         assert abs(line[-1].dts - 4_999 * FRAME) <= 2 * TICKS_PER_SECOND
         assert not any(one.lost for one in line)
+
+
+def test_the_first_packets_get_the_times_that_only_later_ones_tell() -> None:
+    known = [Stamp(None, None), Stamp(None, 21_600), Stamp(None, 14_400), Stamp(10_800, 10_800)]
+    assert [(one.dts, one.pts) for one in fill_in(known, 25.0)] == [
+        (0, 7_200),
+        (3_600, 21_600),
+        (7_200, 14_400),
+        (10_800, 10_800),
+    ]
+
+
+def test_where_no_packet_tells_the_first_ones_are_left_as_they_are() -> None:
+    for stamps in ([], [Stamp(None, None)] * 3, [Stamp(5, 5), Stamp(None, None)]):
+        assert fill_in(stamps, 0.0) == stamps
+
+
+def test_a_stream_that_lies_about_its_rate_is_judged_by_what_it_sends() -> None:
+    told = [Stamp(None, 7_200, 90), *(Stamp(n * 3_600, n * 3_600, 90) for n in range(2, 6))]
+    assert fill_in(told, 1_000.0)[0] == Stamp(3_600, 7_200, 90)
