@@ -52,7 +52,6 @@ class SegmentWriter:
         with translated("segment"):
             self._muxer = av.open(self._buffer, "w", format="mp4", options=_OPTIONS)
             self._stream = self._muxer.add_stream_from_template(template, opaque=True)
-            self._stream.time_base = TICK
             self._muxer.start_encoding()
         self._init = self._buffer.take()
 
