@@ -113,6 +113,17 @@ def test_a_stream_that_begins_in_the_middle_of_a_packet(web: WebServer, clip: Pa
     assert sum(len(part.packets) for part in parts) > FRAMES
 
 
+def test_a_stream_joined_long_before_its_next_keyframe_begins_there(web: WebServer, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "long.mp4", frames=300, gop=250)
+    content = remuxed(clip, "mpegts")
+    web.answers["/a"] = pieces(content[len(content) // 10 :])
+    source = source_of(web.url("/a"))
+    parts, why = play(source)
+    assert "ended the connection" in why
+    assert parts[0].independent
+    assert len(see(parts)) == 50
+
+
 def test_a_resolution_that_changes_is_another_format(web: WebServer, clip: Path, tmp_path: Path) -> None:
     other = make_clip(tmp_path / "other.mp4", size=(160, 120))
     web.answers["/a"] = pieces(remuxed(clip, "mpegts") + remuxed(other, "mpegts"))
