@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import logging
 import re
 import sys
@@ -36,6 +38,10 @@ def configure_logging(level: str = "INFO") -> None:
     av.logging.set_level(None)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    # A crash inside a library says which thread it was in; so does `kill -ABRT` of a process that hangs.
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            faulthandler.enable(sys.stderr.fileno())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -21,23 +21,28 @@ WALKS = ((1.0, 4.0), (7.0, 10.0))
 """When each walker comes in on the left and has gone out on the right, seconds."""
 
 
-def make_walk(path: Path, keyframe_every: int = 250) -> Path:
-    """Write the clip, H.264, and give its path. keyframe_every: in pictures."""
+def make_walk(
+    path: Path,
+    keyframe_every: int = 250,
+    seconds: int = SECONDS,
+    walks: Sequence[tuple[float, float]] = WALKS,
+) -> Path:
+    """Write the clip, H.264, and give its path. keyframe_every: in pictures. walks: as WALKS."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "threads": "1"})
         assert isinstance(stream, av.video.stream.VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.gop_size = keyframe_every
-        for number in range(FPS * SECONDS):
-            frame = av.VideoFrame.from_ndarray(_picture(number / FPS), format="bgr24")
+        for number in range(FPS * seconds):
+            frame = av.VideoFrame.from_ndarray(_picture(number / FPS, walks), format="bgr24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
 
 
-def _picture(time: float) -> Picture:
+def _picture(time: float, walks: Sequence[tuple[float, float]]) -> Picture:
     picture = np.full((HEIGHT, WIDTH, 3), 20, np.uint8)
-    for start, stop in WALKS:
+    for start, stop in walks:
         if start <= time < stop:
             left = round(-30 + (WIDTH + 30) * (time - start) / (stop - start))
             picture[40:100, max(0, left) : max(0, left + 30)] = 235

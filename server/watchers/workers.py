@@ -47,8 +47,11 @@ class Vitals:
     stuck: int
 
 
-def register(engine: Engine, me: Identity, now_us: int) -> None:
-    """Enter the worker as one that has just started and takes cameras. Raises StorageError."""
+def register(engine: Engine, me: Identity, now_us: int, *, anew: bool = False) -> None:
+    """Enter the worker as one that takes cameras. Raises StorageError.
+
+    anew: its process has just started, so whatever a worker of its name held is held by nobody now.
+    """
     values = {
         "node": me.node,
         "queue": me.queue,
@@ -62,6 +65,9 @@ def register(engine: Engine, me: Identity, now_us: int) -> None:
     with writing(engine) as session:
         if not _changed(session, me.name, values):
             session.execute(insert(Worker).values(name=me.name, **values))
+        if anew:
+            held = (Lease.worker == me.name, Lease.expires_ms > db_now_ms())
+            session.execute(update(Lease).where(*held).values(expires_ms=0))
 
 
 def report(engine: Engine, name: str, vitals: Vitals, *, consumed: bool, leaving: bool) -> bool | None:
@@ -131,6 +137,7 @@ class Heartbeat:
         self._ended = threading.Event()
         self._consumed = False
         self._registered = False
+        self._new = True
         self._quiet = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self.errors = 0
@@ -158,8 +165,8 @@ class Heartbeat:
     def beat(self) -> None:
         """Report once. Raises StorageError."""
         if not self._registered:
-            register(self._engine, self._me, self._clock.now_us())
-            self._registered = True
+            register(self._engine, self._me, self._clock.now_us(), anew=self._new)
+            self._registered, self._new = True, False
         consumed, self._consumed = self._consumed, False
         leaving = self._leaving.is_set()
         vitals = Vitals(_load(), sum(map(_resident_bytes, self._pids())), stuck.count())

@@ -212,3 +212,20 @@ def _rows(engine: Engine) -> int:
 
 def _handles() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@every_database
+def test_a_worker_that_starts_anew_frees_what_its_name_held_and_nothing_else(session: object) -> None:
+    mine, other = camera().id, camera(name="other").id
+    db.session.rollback()
+    for id_, owner in ((mine, "w1@here/1"), (other, "w2@here/1")):
+        assert lease.claim(db.engine, id_, owner, "here", 60.0, START_US) is not None
+
+    def again(id_: int) -> bool:
+        return lease.claim(db.engine, id_, "w3@here/1", "here", 60.0, START_US) is not None
+
+    register(db.engine, ME, START_US)
+    assert not again(mine), "it only reports itself again"
+    register(db.engine, ME, START_US, anew=True)
+    assert again(mine)
+    assert not again(other)
