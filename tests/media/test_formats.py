@@ -10,6 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.domain.video import Part, VideoFormat
 from server.errors import SourceError
@@ -22,6 +24,18 @@ from tests.clips import H264, H265, MPEG4, make_clip
 from tests.media.livetime import HandClock
 from tests.media.odd_clips import changing, without_its_beginning
 
+PIECES = [
+    b"\x00",
+    b"\x00\x00\x01",
+    b"\x67",
+    b"\x42\x01",
+    b"\xff",
+    b"\xd8",
+    b"\xc0",
+    b"\x00\x02",
+    b"\x65\x88",
+    b"abcdefgh",
+]
 SMALL, LARGE = (128, 96), (192, 144)
 
 
@@ -141,8 +155,8 @@ def test_a_format_that_changes_without_end_is_damage(tmp_path: Path) -> None:
     many = []
     for index in range(MOST_FORMATS + 1):
         other = make_clip(tmp_path / f"{index}.ts", frames=10, size=(64 + 2 * index, 48))
-        with av.open(str(other)) as given:
-            many.append(bytes(next(given.demux(video=0))))
+        with av.open(str(other)) as clip:
+            many.append(bytes(next(clip.demux(video=0))))
     with opened(make_clip(tmp_path / "clip.ts", frames=5)) as formats:
         for data in many[:-1] * 2:
             formats.of(data)
@@ -180,3 +194,9 @@ def test_jpegs_say_their_size(tmp_path: Path) -> None:
     with opened(io.BytesIO(small * 3), format="mjpeg") as formats:
         found = [formats.of(data) for data in (small, small, large, small)]
     assert [video.width for video in found if video is not None] == [64, 64, 96, 64]
+
+
+@given(st.sampled_from(["h264", "hevc", "mjpeg", "mpeg4"]), st.lists(st.sampled_from(PIECES), max_size=12))
+def test_no_bytes_are_too_odd_to_look_at(codec: str, pieces: list[bytes]) -> None:
+    found = signature(codec, b"".join(pieces))
+    assert found is None or found
