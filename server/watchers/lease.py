@@ -144,14 +144,6 @@ def release(engine: Engine, held: Claim, state: str, reason: str, now_us: int, *
         )
 
 
-def drain(engine: Engine, owner_prefix: str) -> None:
-    """Ask the watchers whose owner begins so to end."""
-    with writing(engine) as session:
-        session.execute(
-            update(Lease).where(Lease.owner.startswith(owner_prefix, autoescape=True)).values(drain=True)
-        )
-
-
 def _mine(held: Claim) -> tuple[ColumnElement[bool], ...]:
     return (
         Lease.camera_id == held.camera_id,
