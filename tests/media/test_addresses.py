@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.config import _NETWORKS as CONFIGURABLE
@@ -22,6 +22,9 @@ from server.media.addresses import (
     file_of,
     scheme_of,
 )
+
+UNHURRIED = settings(deadline=None)
+"""A busy machine is no failure."""
 
 
 @pytest.mark.parametrize(
@@ -172,6 +175,7 @@ def test_some_addresses_are_never_connected_to(address: str) -> None:
         allowed_addresses(address, 80, NETWORKS)
 
 
+@UNHURRIED
 @given(st.ip_addresses())
 def test_every_address_has_a_kind_and_no_metadata_slips_through(address: Any) -> None:
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.domain.video import Part, VideoFormat
@@ -23,6 +23,9 @@ from server.media.segments import SegmentWriter
 from tests.clips import H264, H265, MPEG4, make_clip
 from tests.media.livetime import HandClock
 from tests.media.odd_clips import changing, without_its_beginning
+
+UNHURRIED = settings(deadline=None)
+"""A busy machine is no failure."""
 
 PIECES = [
     b"\x00",
@@ -196,6 +199,7 @@ def test_jpegs_say_their_size(tmp_path: Path) -> None:
     assert [video.width for video in found if video is not None] == [64, 64, 96, 64]
 
 
+@UNHURRIED
 @given(st.sampled_from(["h264", "hevc", "mjpeg", "mpeg4"]), st.lists(st.sampled_from(PIECES), max_size=12))
 def test_no_bytes_are_too_odd_to_look_at(codec: str, pieces: list[bytes]) -> None:
     found = signature(codec, b"".join(pieces))

@@ -6,11 +6,14 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.domain.video import PART_MAX_TICKS, TICKS_PER_SECOND
 from tests.media.livetime import FRAME, START_US, VIDEO, Feed, packet
+
+UNHURRIED = settings(deadline=None)
+"""A busy machine is no failure."""
 
 SECOND_US = 1_000_000
 
@@ -241,6 +244,7 @@ def test_a_pause_is_kept() -> None:
 maybe = st.one_of(st.none(), st.integers(-(2**34), 2**34), st.integers(0, 2_000_000))
 
 
+@UNHURRIED
 @given(
     st.lists(
         st.tuples(maybe, maybe, st.booleans(), st.floats(0, 20), st.sampled_from([0.0, 0.0, -500.0, 90.0])),

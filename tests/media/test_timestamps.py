@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.domain.video import TICKS_PER_SECOND
 from server.media.timestamps import JUMP_TICKS, Arrival, Placed, Stamp, Timestamps, fill_in
+
+UNHURRIED = settings(deadline=None)
+"""A busy machine is no failure."""
 
 FRAME = 3_600
 
@@ -25,6 +28,7 @@ def plain(*times: int | None) -> list[Stamp]:
 maybe = st.one_of(st.none(), st.integers(-(2**33), 2**34), st.integers(0, 20 * TICKS_PER_SECOND))
 
 
+@UNHURRIED
 @given(st.lists(st.builds(Stamp, maybe, maybe, st.integers(-5, 2**31)), max_size=60), st.integers(0, 2**40))
 def test_whatever_comes_decode_times_grow_and_pictures_are_not_shown_before(
     stamps: list[Stamp], first: int
@@ -36,6 +40,7 @@ def test_whatever_comes_decode_times_grow_and_pictures_are_not_shown_before(
     assert all(one.dts >= first for one in line)
 
 
+@UNHURRIED
 @given(st.lists(st.integers(1, JUMP_TICKS), min_size=1, max_size=50), st.integers(-(2**33), 2**33))
 def test_a_variable_rate_with_pauses_is_kept_wherever_it_starts(deltas: list[int], start: int) -> None:
     raw = [start]
