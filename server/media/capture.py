@@ -12,6 +12,7 @@ import av.error
 from server.clock import Clock
 from server.errors import SourceError
 from server.media.connection import OPEN_SECONDS, READ_SECONDS, LiveConnection
+from server.media.libav import LIMITS
 
 _ENCODED = ("mjpeg", "h264")
 """What devices can encode themselves, in the order to ask for it: every JPEG is a keyframe."""
@@ -46,6 +47,7 @@ class CaptureSource(LiveConnection):
             str(self._device),
             "r",
             format="v4l2",
+            options=LIMITS,
             container_options={"input_format": encoding},
             timeout=(OPEN_SECONDS, READ_SECONDS),
         )

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from server.domain.video import TICKS_PER_SECOND, Frame, Packet, Part, VideoFormat, ticks_to_us
 from server.errors import DecodeError
-from server.media.libav import TICK
+from server.media.libav import LIMITS, TICK
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class Decoder:
             assert isinstance(context, av.video.codeccontext.VideoCodecContext)
             context.extradata = video.extradata or None
             context.thread_count = 1
+            context.options = dict(LIMITS)
             self._guarded = video.codec not in _KNOWS_ITSELF
             if self._guarded:
                 # Which pictures are good is decided here, alike for all codecs and versions of libav.

@@ -14,7 +14,7 @@ import av.packet
 import av.video.stream
 
 from server.errors import SourceError
-from server.media.libav import TICK, first_video_stream, translated
+from server.media.libav import LIMITS, TICK, first_video_stream, translated
 
 SNIFFED_BYTES = 1024
 """As much as tells what something is."""
@@ -60,7 +60,7 @@ def open_container(file: Readable, kind: str, what: str, **options: str) -> av.c
     """Open what `file` gives, as `kind` and nothing else. Raises SourceError, and what `file` raises."""
     with translated(what):
         try:
-            return av.open(file, "r", format=kind, container_options={**_OPTIONS, **options})
+            return av.open(file, "r", format=kind, options=LIMITS, container_options={**_OPTIONS, **options})
         except (ValueError, UnicodeDecodeError) as error:
             raise SourceError(f"{what}: what it sends is not a video that can be read") from error
 

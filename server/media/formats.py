@@ -13,7 +13,7 @@ import av.video.stream
 
 from server.domain.video import VideoFormat
 from server.errors import SourceError
-from server.media.libav import first_video_stream, video_format
+from server.media.libav import LIMITS, first_video_stream, video_format
 
 MOST_FORMATS = 16
 """A connection that has shown more formats than this is not one camera's, or is damaged."""
@@ -73,7 +73,7 @@ class Formats:
     def _probe(self, data: bytes) -> VideoFormat | None:
         """Read a packet with parameter sets as a stream of its own."""
         try:
-            container = av.open(io.BytesIO(data), "r", format=_ELEMENTARY[self._codec])
+            container = av.open(io.BytesIO(data), "r", format=_ELEMENTARY[self._codec], options=LIMITS)
         except (av.error.FFmpegError, ValueError):
             return None
         try:

@@ -19,6 +19,10 @@ from server.errors import SourceError
 av.logging.set_level(None)
 
 TICK = Fraction(1, TICKS_PER_SECOND)
+MOST_PIXELS = 40_000_000
+"""A picture that claims to be larger is refused before memory is taken for it: 8K has 33 million."""
+LIMITS = {"max_pixels": str(MOST_PIXELS)}
+"""Options for all that is opened, since libav decodes a little to learn what a stream is."""
 
 _REASONS: tuple[tuple[type[Exception], str, bool], ...] = (
     (FileNotFoundError, "there is no such file", True),
@@ -46,6 +50,12 @@ def first_video_stream(container: av.container.InputContainer, what: str) -> av.
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not streams:
         raise SourceError(f"{what}: there is no video in it", retryable=False)
+    context = streams[0].codec_context
+    if context is not None and context.width * context.height > MOST_PIXELS:
+        raise SourceError(
+            f"{what}: its picture claims to be {context.width} x {context.height}; "
+            f"more than {MOST_PIXELS // 1_000_000} megapixels are not watched"
+        )
     return streams[0]
 
 

@@ -14,6 +14,7 @@ from server.clock import Clock
 from server.errors import SourceError
 from server.media.addresses import allowed_addresses
 from server.media.connection import OPEN_SECONDS, READ_SECONDS, LiveConnection, is_silent, is_unreachable
+from server.media.libav import LIMITS
 
 _PORTS = {"rtsp": 554, "rtsps": 322}
 _ADDRESSES_TRIED = 3
@@ -77,6 +78,7 @@ class StreamSource(LiveConnection):
             self._url(ip),
             "r",
             format="rtsp",
+            options=LIMITS,
             container_options={**_OPTIONS, **options, "rtsp_transport": self._transport},
             timeout=(OPEN_SECONDS, READ_SECONDS),
         )
