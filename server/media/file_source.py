@@ -17,7 +17,7 @@ import av.video.stream
 from server.clock import Clock
 from server.domain.video import TICKS_PER_SECOND, Packet, Part
 from server.errors import SourceError
-from server.media.libav import TICK, first_video_stream, translated, video_format
+from server.media.libav import LIMITS, TICK, first_video_stream, translated, video_format
 from server.media.parts import PartBuilder
 
 DEFAULT_RATE = 25.0
@@ -62,8 +62,9 @@ class FileSource:
     def open(self) -> None:
         """Open the file and decode its first picture, which also tells how it is turned."""
         with translated(self._path.name):
-            self._probe = av.open(str(self._path))
+            self._probe = av.open(str(self._path), options=LIMITS)
             stream = first_video_stream(self._probe, self._path.name)
+            stream.codec_context.options = dict(LIMITS)
             frame = next(self._probe.decode(stream), None)
         if frame is None:
             raise SourceError(f"{self._path.name}: there is no picture in it", retryable=False)
@@ -132,7 +133,7 @@ class FileSource:
         """All packets of the file, from a reading of its own."""
         what = self._path.name
         with translated(what):
-            container = av.open(str(self._path))
+            container = av.open(str(self._path), options=LIMITS)
         with contextlib.closing(container):
             stream = first_video_stream(container, what)
             yield from _in_ticks(_demux(container, stream, what), stream, stop)
@@ -141,12 +142,13 @@ class FileSource:
 def _demux(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream, what: str
 ) -> Iterator[av.packet.Packet[av.video.stream.VideoStream]]:
-    """Packets with data in them. A file that is cut off in the middle simply ends there."""
+    """Packets with data in them. A file that is cut off or damaged in the middle simply ends there."""
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets, None)
-        except (av.error.InvalidDataError, av.error.EOFError):
+        except (av.error.InvalidDataError, av.error.EOFError, IndexError):
+            # A stream that appeared while reading makes PyAV stumble over it.
             return
         except (av.error.FFmpegError, OSError) as error:
             raise SourceError(f"{what}: reading stopped: {error.strerror}") from error
@@ -169,6 +171,9 @@ def _in_ticks(
         if stop.is_set():
             return
         raw_dts, raw_pts = packet.dts, packet.pts
+        if raw_dts is not None and raw_pts is not None and abs(raw_pts - raw_dts) * scale > JUMP_TICKS:
+            # No picture is held back for so long: this is damage.
+            raw_pts = raw_dts
         duration = max(1, round(packet.duration * scale)) if packet.duration else usual
         if origin is None:
             known = raw_pts if raw_pts is not None else raw_dts

@@ -157,7 +157,8 @@ class LiveLine:
         held = held[self._known(held, origin_us) :]
         if not held:
             return []
-        shown_us = origin_us + ticks_to_us(held[0].tick or 0)
+        # A timestamp that is damaged may say anything, but no picture comes before it was taken.
+        shown_us = min(origin_us + ticks_to_us(held[0].tick or 0), max(one.seen_us for one in held))
         ahead = delay(held[0].stamp)
         tick = us_to_ticks(shown_us - self._wall.anchor_us) - ahead
         least = 0 if self._after is None else self._after + 1
