@@ -51,8 +51,13 @@ class SegmentWriter:
         """The segment that is being written."""
         with translated("segment"):
             self._muxer = av.open(self._buffer, "w", format="mp4", options=_OPTIONS)
-            self._stream = self._muxer.add_stream_from_template(template, opaque=True)
-            self._muxer.start_encoding()
+            try:
+                self._stream = self._muxer.add_stream_from_template(template, opaque=True)
+                self._muxer.start_encoding()
+            except BaseException:
+                # Older PyAV brings the process down when a muxer is dropped that is still open.
+                self._muxer.close()
+                raise
         self._init = self._buffer.take()
 
     def write(self, part: Part) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import threading
@@ -99,6 +100,15 @@ def test_closing_without_a_part_leaves_no_file(h264: FileSource, tmp_path: Path)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture
+def failing(h264: FileSource, tmp_path: Path) -> Iterator[SegmentWriter]:
+    """A writer that a disk fails; left unclosed, it would take older libav down with it."""
+    writer = SegmentWriter(tmp_path / "out", 1, 1, h264.template)
+    yield writer
+    with contextlib.suppress(StorageError):
+        writer.abandon()
+
+
 def raising(number: int) -> Any:
     def open_(*args: object, **kwargs: object) -> None:
         raise OSError(number, "what the system says")
@@ -108,29 +118,28 @@ def raising(number: int) -> Any:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_told_in_words(
-    h264: FileSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    h264: FileSource, failing: SegmentWriter, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    writer = SegmentWriter(tmp_path, 1, 1, h264.template)
     monkeypatch.setattr(Path, "open", raising(number))
     with pytest.raises(StorageError, match="the disk is full") as caught:
-        writer.write(parts_of(h264)[0])
+        failing.write(parts_of(h264)[0])
     assert caught.value.retryable
 
 
 def test_a_read_only_disk_is_told_in_words(
-    h264: FileSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    h264: FileSource, failing: SegmentWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer = SegmentWriter(tmp_path, 1, 1, h264.template)
     monkeypatch.setattr(Path, "open", raising(errno.EROFS))
     with pytest.raises(StorageError, match="segments cannot be written: what the system says"):
-        writer.write(parts_of(h264)[0])
+        failing.write(parts_of(h264)[0])
 
 
-def test_a_directory_that_cannot_be_made_is_told_in_words(h264: FileSource, tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_told_in_words(
+    h264: FileSource, failing: SegmentWriter, tmp_path: Path
+) -> None:
     (tmp_path / "out").write_text("a file where the directory should be")
-    writer = SegmentWriter(tmp_path / "out", 1, 1, h264.template)
     with pytest.raises(StorageError, match="segments cannot be written"):
-        writer.write(parts_of(h264)[0])
+        failing.write(parts_of(h264)[0])
 
 
 class _FullLater(io.BytesIO):
@@ -143,9 +152,8 @@ class _FullLater(io.BytesIO):
 
 
 def test_a_disk_that_fills_up_while_writing_is_told_in_words(
-    h264: FileSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    h264: FileSource, failing: SegmentWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer = SegmentWriter(tmp_path, 1, 1, h264.template)
     monkeypatch.setattr(Path, "open", lambda *args: _FullLater())
     with pytest.raises(StorageError, match="the disk is full"):
-        writer.write(parts_of(h264)[0])
+        failing.write(parts_of(h264)[0])
