@@ -26,7 +26,7 @@ from server.models import Camera, Checkpoint, Processor
 from tests.fleet import Fleet, Process, await_
 from tests.media.httpd import remuxed
 from tests.media.rtsp import RtspServer, video
-from tests.servers import MariaDb
+from tests.servers import MariaDb, PostgreSql
 from tests.walks import BrightBlocks
 
 CYCLE = 4.0
@@ -104,7 +104,7 @@ class Footprint:
 class Chaos:
     """The stage and what can happen on it."""
 
-    def __init__(self, fleet: Fleet, database: MariaDb, rtsp: RtspServer, seed: int) -> None:
+    def __init__(self, fleet: Fleet, database: MariaDb | PostgreSql, rtsp: RtspServer, seed: int) -> None:
         self.fleet = fleet
         self._database = database
         self._rtsp = rtsp
