@@ -21,7 +21,7 @@ from tests.media.httpd import mp4_segments, remuxed, ts_segments
 SIZE = (64, 48)
 FRAMES = 50
 _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-_SIZES = ((16000, 16000), (65520, 16), (16384, 8192), (8192, 8192), (16, 16), (7680, 4320), (80, 64))
+_SIZES = ((16000, 16000), (65520, 16), (16384, 8192), (8192, 8192), (16, 16), (3840, 2160), (80, 64))
 _YEAR = 365 * 86_400 * 90_000
 _TYPES = {"mjpeg": "multipart/x-mixed-replace; boundary=frontier"}
 

@@ -166,7 +166,7 @@ def _in_ticks(
     """Packets on a time line in ticks whose 0 is the first picture and whose decode times only grow."""
     scale = (stream.time_base or TICK) / TICK
     usual = round(TICKS_PER_SECOND / float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE))
-    origin = next_dts = None
+    origin = next_dts = last_dts = None
     for packet in packets:
         if stop.is_set():
             return
@@ -183,7 +183,7 @@ def _in_ticks(
         if next_dts is not None and abs(dts - next_dts) > JUMP_TICKS:
             origin += dts - next_dts
             dts, pts = next_dts, pts - dts + next_dts
-        if next_dts is not None and dts < next_dts - usual:
-            dts = next_dts - usual + 1
-        next_dts = dts + duration
+        if last_dts is not None and dts <= last_dts:
+            dts = last_dts + 1
+        last_dts, next_dts = dts, dts + duration
         yield Packet(max(pts, dts), dts, duration, bool(packet.is_keyframe), bytes(packet))
