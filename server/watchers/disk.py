@@ -123,6 +123,9 @@ class SegmentKeeper:
             # A disk that does not even shorten a file leaves it to the next watcher to delete.
             with suppress(StorageError):
                 self._note(writer.abandon())
+            # A segment that was completed just before the failure has not been told of.
+            with suppress(OSError):
+                self._done = sorted({*self._done, *self._directory.glob("*.mp4")})
 
     def _is_in_trouble(self, reason: str) -> None:
         if not self.trouble:
