@@ -12,12 +12,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.engine import CursorResult, Engine
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from server import processors
 from server.domain.events import Event
 from server.domain.video import datetime_to_us, us_to_datetime
 from server.errors import CheckpointError, InvalidInput
+from server.media.sources import is_file
 from server.models import Camera, Checkpoint, Lease, Observation, Processor, ProcessorEvent
 from server.models.base import db_now_ms
 from server.services.analysis import Begin, End, Extend, Outcome, Rule
@@ -151,7 +153,16 @@ class WatchStore:
         """Store entries in their order, all or nothing. Raises LeaseLost, StorageError.
 
         A part that is finished clears the strikes against it; the one after it may have been begun.
+        Events that are stored already stay as they are.
         """
+        try:
+            return self._commit(held, entries, fresh_only=False)
+        except IntegrityError:
+            # They came by another way, such as from a watcher that was taken for dead. Looking for them
+            # costs a query each, so it is not done unless it has to be.
+            return self._commit(held, entries, fresh_only=True)
+
+    def _commit(self, held: Claim, entries: Sequence[Entry], *, fresh_only: bool) -> Standing:
         last = entries[-1]
         news = next((entry.news for entry in reversed(entries) if entry.news is not None), None)
         finished = any(entry.saved is not None and entry.advances for entry in entries)
@@ -159,9 +170,10 @@ class WatchStore:
             standing = lease.renew(session, held, news, last.revision, 1 if finished else None)
             for entry in entries:
                 _observe(session, held.camera_id, entry.outcome.spans)
-                _keep_events(
-                    session, held.camera_id, entry.outcome.events, standing.revision != entry.revision
-                )
+                events = entry.outcome.events
+                if fresh_only:
+                    events = [event for event in events if not _is_stored(session, *event)]
+                _keep_events(session, held.camera_id, events, standing.revision != entry.revision)
             saved = next((entry.saved for entry in reversed(entries) if entry.saved is not None), None)
             if saved is not None:
                 _keep_checkpoint(session, held.camera_id, saved, last.serial)
@@ -174,18 +186,19 @@ class WatchStore:
         with translated(), Session(self._engine) as session:
             known = set(session.scalars(select(Camera.id).where(Camera.id.in_(camera_ids))))
             live = select(Lease.camera_id).where(Lease.expires_ms > db_now_ms(), Lease.node != node)
-            return set(session.scalars(live.where(Lease.camera_id.in_(camera_ids)))) | (
-                set(camera_ids) - known
-            )
+            elsewhere = set(session.scalars(live.where(Lease.camera_id.in_(camera_ids))))
+        return elsewhere | (set(camera_ids) - known)
 
     def deliver_late(self, camera_id: int, entries: Sequence[Entry]) -> int:
         """Store what a watcher saw while the database was away, though others watch the camera by now.
 
         Its events are added where they are not stored yet, its observations as spans of their own;
-        the checkpoint is the present watcher's. Gives the number of new events. Raises StorageError.
+        the checkpoint is the present watcher's. A file's are let go: whoever watches it now reads it
+        again from its checkpoint. Gives the number of new events. Raises StorageError.
         """
         with writing(self._engine) as session:
-            if session.get(Camera, camera_id) is None:
+            camera = session.get(Camera, camera_id)
+            if camera is None or is_file(camera.stream_url):
                 return 0
             there = set(session.scalars(select(Processor.id).where(Processor.camera_id == camera_id)))
             events = [event for entry in entries for event in entry.outcome.events if event[0] in there]

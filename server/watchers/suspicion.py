@@ -62,7 +62,7 @@ class Suspicion:
                 self._mark(self._strikes + 1)
                 self._begun = True
             except BaseException:
-                self._let_go()
+                self.let_go()
                 raise
         return True
 
@@ -81,7 +81,7 @@ class Suspicion:
     def lift(self) -> None:
         """A part was finished: nothing is held against the next one."""
         self._strikes, self._begun = 0, False
-        self._let_go()
+        self.let_go()
 
     def end(self) -> None:
         """The attempt is over in order, without a finished part: begun, but not to the worker's end."""
@@ -91,7 +91,8 @@ class Suspicion:
         finally:
             self.lift()
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Others may be tried now."""
         if self._held:
             self._held = False
             _alone.release()

@@ -107,13 +107,22 @@ class Watcher:
         suspicion = Suspicion(self._strikes, repeatable, self._ledger.mark)
         if not self._begin(suspicion):
             return SHUTTING_DOWN
+        self._strikes = 0
         try:
-            return self._connect(plan, suspicion, repeatable)
-        finally:
-            # Only an end in order comes by here: what the next attempt begins is no suspect.
-            self._strikes = 0
-            with contextlib.suppress(StorageError, LeaseLost):
-                suspicion.end()
+            state = self._connect(plan, suspicion, repeatable)
+        except (HypersightError, Replan):
+            # An end in order, too: what was begun is no suspect.
+            self._acquit(suspicion)
+            raise
+        except BaseException:
+            suspicion.let_go()
+            raise
+        self._acquit(suspicion)
+        return state
+
+    def _acquit(self, suspicion: Suspicion) -> None:
+        with contextlib.suppress(StorageError, LeaseLost):
+            suspicion.end()
 
     def _connect(self, plan: Plan, suspicion: Suspicion, repeatable: bool) -> tuple[str, str]:
         saved, analysis = self._resume(plan, repeatable)

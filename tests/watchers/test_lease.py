@@ -81,6 +81,21 @@ def test_a_part_is_stored_whole_and_read_back(app: Flask) -> None:
         assert (row.ts.microsecond, row.count, row.data) == (250_001, 1, None)
 
 
+def test_an_event_that_is_stored_already_is_no_trouble(app: Flask) -> None:
+    rule = processor("traffic")
+    id_, rule_id = rule.camera_id, rule.id
+    db.session.rollback()
+    held = _claim(id_, "one")
+    assert held is not None
+    store = WatchStore(db.engine)
+    again, new = (rule_id, Event(START_US, "k")), (rule_id, Event(START_US + 1, "new"))
+    store.commit(held, [Entry(1, Outcome(events=[again]), _saved(1), None, 1)])
+    store.commit(held, [Entry(2, Outcome(events=[again, new]), _saved(2), None, 1)])
+    assert store.checkpoint(id_) == _saved(2)
+    with Session(db.engine) as session:
+        assert sorted(session.scalars(select(ProcessorEvent.key))) == ["k", "new"]
+
+
 def test_an_event_of_a_processor_deleted_meanwhile_is_let_go(app: Flask) -> None:
     rule = processor("persons")
     id_, rule_id = rule.camera_id, rule.id

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, update
+from sqlalchemy.orm import Session
 
 from server.config import load_settings
 from server.errors import LeaseLost, StorageError
+from server.models import Camera
 from server.watchers import lease
 from server.watchers.lease import Standing
 from server.watchers.ledger import PROBE_SECONDS, Outage, settle_orphans
@@ -144,6 +146,14 @@ def test_a_watcher_killed_while_the_database_is_away_loses_nothing(
     assert spooled_cameras(tmp_path / "spool") == []
 
 
+def _make_live(engine: Engine, camera: int) -> None:
+    """As if the camera had been a live one: its video does not come again."""
+    with Session(engine) as session, session.begin():
+        session.execute(
+            update(Camera).where(Camera.id == camera).values(stream_url="rtsp://127.0.0.1:1/walk")
+        )
+
+
 class _Killed(BaseException):
     """Stands for SIGKILL: nothing of ours catches it."""
 
@@ -159,6 +169,7 @@ def test_when_others_took_over_meanwhile_the_events_are_stored_late_and_once(
         nonlocal done
         if count == 3 and not done:
             done = 1
+            _make_live(engine, camera)
             expire_leases(engine)
             assert lease.claim(engine, camera, "other/1", "there", 10.0, START_US) is not None
 
@@ -177,6 +188,25 @@ def test_when_others_took_over_meanwhile_the_events_are_stored_late_and_once(
 
 
 @every_database
+def test_a_file_that_others_took_over_is_read_again_and_counted_once(
+    engine: Engine, clip: Path, tmp_path: Path
+) -> None:
+    unbroken, camera = _unbroken(engine, clip, tmp_path), add_camera(engine, clip)
+
+    def take_over(count: int) -> None:
+        if count == 3:
+            expire_leases(engine)
+            assert lease.claim(engine, camera, "other/1", "there", 10.0, START_US) is not None
+
+    (state, _), _store = _watch(engine, camera, tmp_path, (2.0, 9.0), on_refusal=take_over)
+    assert state == "stopped"
+    expire_leases(engine)
+    _watch(engine, camera, tmp_path, (0.0, 0.0), clock=FastClock(START_US + 15_000_000))
+    assert events(engine, camera) == events(engine, unbroken)
+    assert [span[3] for span in spans(engine, camera)] == ["end"] * 4
+
+
+@every_database
 def test_what_waits_here_for_a_camera_watched_elsewhere_is_stored(
     engine: Engine, clip: Path, tmp_path: Path
 ) -> None:
@@ -189,6 +219,7 @@ def test_what_waits_here_for_a_camera_watched_elsewhere_is_stored(
     with pytest.raises(_Killed):
         _watch(engine, camera, tmp_path, (0.9, 99.0), on_refusal=kill)
     before = len(events(engine, camera))
+    _make_live(engine, camera)
     expire_leases(engine)
     assert lease.claim(engine, camera, "other/1", "there", 10.0, START_US) is not None
     assert settle_orphans(WatchStore(engine), tmp_path / "spool", "there") == 0, "its watcher is here"

@@ -27,13 +27,15 @@ def engine(database: str) -> Engine:
     return create_engine(database)
 
 
-def poisoned(address: str, camera_id: int, segments: Path, now_us: int) -> None:
-    """Watch in this process, which a certain part kills."""
+def poisoned(address: str, camera_id: int, segments: Path, now_us: int, kills: bool) -> None:
+    """Watch in this process, which a certain part kills, or in which it raises what nobody expects."""
     feed = Analysis.feed
 
     def feed_or_die(self: Analysis, part: Part) -> Outcome:
         if part.start <= POISON_S * TICKS_PER_SECOND < part.end:
-            os.kill(os.getpid(), signal.SIGKILL)
+            if kills:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise ZeroDivisionError("somewhere in a library")
         return feed(self, part)
 
     Analysis.feed = feed_or_die  # type: ignore[method-assign]
@@ -47,24 +49,26 @@ def _strikes(engine: Engine, camera_id: int) -> int:
         return row.strikes
 
 
-def test_the_part_is_left_out_after_two_kills_and_the_rest_is_watched(
-    engine: Engine, database: str, tmp_path: Path
+@pytest.mark.parametrize(("kills", "code"), [(True, -signal.SIGKILL), (False, 1)], ids=["kills", "raises"])
+def test_the_part_is_left_out_after_two_ends_and_the_rest_is_watched(
+    engine: Engine, database: str, tmp_path: Path, kills: bool, code: int
 ) -> None:
     camera = add_camera(engine, make_walk(tmp_path / "walk.mp4", keyframe_every=20))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.watchers.harness"])
-    codes = []
-    while not codes or codes[-1] == -signal.SIGKILL:
+    codes: list[int | None] = []
+    while not codes or codes[-1] != 0:
         assert len(codes) < 4, "it is never left out"
         child = context.Process(
-            target=poisoned, args=(database, camera, tmp_path / "s", START_US + len(codes) * 12_000_000)
+            target=poisoned,
+            args=(database, camera, tmp_path / "s", START_US + len(codes) * 12_000_000, kills),
         )
         child.start()
         child.join(60)
         codes.append(child.exitcode)
         expire_leases(engine)
 
-    assert codes == [-signal.SIGKILL, -signal.SIGKILL, 0]
+    assert codes == [code, code, 0]
     seen = sorted({span[1:] for span in spans(engine, camera)})
     assert [ended for *_, ended in seen] == ["quarantined", "end"]
     (_, gap_from, _), (gap_to, end, _) = seen
