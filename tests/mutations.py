@@ -19,7 +19,7 @@ from tests.lies import TS_PACKET, boxes, in_box, jpeg_sized, mp4_resized, resize
 from tests.media.httpd import mp4_segments, remuxed, ts_segments
 
 SIZE = (64, 48)
-FRAMES = 50
+FRAMES = 36
 _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 _SIZES = ((16000, 16000), (65520, 16), (16384, 8192), (8192, 8192), (16, 16), (3840, 2160), (80, 64))
 _YEAR = 365 * 86_400 * 90_000
@@ -55,7 +55,7 @@ def make_clips(directory: Path) -> Clips:
     whole: dict[tuple[str, str], bytes] = {("mjpeg", "mjpeg"): _mjpeg()}
     made = {}
     for codec, encoder in (("h264", H264), ("hevc", H265)):
-        made[codec] = make_clip(directory / f"{codec}.mp4", codec=encoder, size=SIZE, frames=FRAMES)
+        made[codec] = make_clip(directory / f"{codec}.mp4", codec=encoder, size=SIZE, frames=FRAMES, gop=12)
         whole[codec, "mp4"] = made[codec].read_bytes()
         whole[codec, "ts"] = remuxed(made[codec], "mpegts")
         whole[codec, "fmp4"] = remuxed(made[codec], "mp4", **_FRAGMENTED)
