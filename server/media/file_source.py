@@ -62,7 +62,7 @@ class FileSource:
     def open(self) -> None:
         """Open the file and decode its first picture, which also tells how it is turned."""
         with translated(self._path.name):
-            self._probe = av.open(str(self._path), options=LIMITS)
+            self._probe = self._opened()
             stream = first_video_stream(self._probe, self._path.name)
             stream.codec_context.options = dict(LIMITS)
             frame = next(self._probe.decode(stream), None)
@@ -129,11 +129,15 @@ class FileSource:
         behind = [dts for pts, dts in survey.keyframes if pts <= after - shift]
         return shift, behind[-1] if behind else None
 
+    def _opened(self) -> av.container.InputContainer:
+        # Titles and the like may be in any encoding, and are not looked at.
+        return av.open(str(self._path), options=LIMITS, metadata_errors="replace")
+
     def _packets(self, stop: threading.Event) -> Iterator[Packet]:
         """All packets of the file, from a reading of its own."""
         what = self._path.name
         with translated(what):
-            container = av.open(str(self._path), options=LIMITS)
+            container = self._opened()
         with contextlib.closing(container):
             stream = first_video_stream(container, what)
             yield from _in_ticks(_demux(container, stream, what), stream, stop)

@@ -46,12 +46,14 @@ def translated(what: str) -> Iterator[None]:
 
 
 def first_video_stream(container: av.container.InputContainer, what: str) -> av.video.stream.VideoStream:
-    """The stream to watch. Raises SourceError where there is none."""
+    """The stream to watch. Raises SourceError where there is none that can be decoded."""
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not streams:
         raise SourceError(f"{what}: there is no video in it", retryable=False)
     context = streams[0].codec_context
-    if context is not None and context.width * context.height > MOST_PIXELS:
+    if context is None:
+        raise SourceError(f"{what}: its video is of a kind that cannot be decoded here")
+    if context.width * context.height > MOST_PIXELS:
         raise SourceError(
             f"{what}: its picture claims to be {context.width} x {context.height}; "
             f"more than {MOST_PIXELS // 1_000_000} megapixels are not watched"

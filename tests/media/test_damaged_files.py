@@ -7,9 +7,11 @@ import threading
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 
 from server.domain.video import Packet
+from server.errors import SourceError
 from server.media.file_source import JUMP_TICKS, FileSource
 from tests.clips import make_clip
 from tests.lies import TS_PACKET, retimed
@@ -58,3 +60,27 @@ def test_a_stream_that_appears_while_reading_ends_the_file_in_order(tmp_path: Pa
     path = tmp_path / "damaged.ts"
     path.write_bytes(damaged.files[0][1])
     assert _packets(path)
+
+
+def test_a_title_in_no_known_encoding_does_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    with (
+        av.open(str(make_clip(tmp_path / "plain.mp4", frames=FRAMES))) as source,
+        av.open(str(path), "w") as sink,
+    ):
+        stream = source.streams.video[0]
+        copy = sink.add_stream_from_template(stream)
+        sink.metadata["title"] = "Tor am Tag"
+        for packet in source.demux(stream):
+            if packet.size:
+                packet.stream = copy
+                sink.mux(packet)
+    path.write_bytes(path.read_bytes().replace(b"Tor am Tag", b"T\xe9r \xe9m T\xe9g"))
+    assert len(_packets(path)) == FRAMES
+
+
+def test_a_codec_that_nobody_knows_is_told_in_words(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", frames=FRAMES)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz1"))
+    with pytest.raises(SourceError, match="of a kind that cannot be decoded here"):
+        FileSource(path).open()
