@@ -92,8 +92,7 @@ def _ue(value: int) -> str:
 def retimed(stream: bytes, change: Callable[[int, int], int]) -> bytes:
     """MPEG-TS with other times. change: gets the number of the picture and a time in ticks, gives another."""
     data = bytearray(stream)
-    number = 0
-    for at in _units(stream):
+    for number, at in enumerate(_units(stream)):
         flags, field = data[at + 7] >> 6, at + 9
         for _ in range({2: 1, 3: 2}.get(flags, 0)):
             raw = data[field : field + 5]
@@ -109,7 +108,6 @@ def retimed(stream: bytes, change: Callable[[int, int], int]) -> bytes:
                 )
             )
             field += 5
-        number += 1
     return bytes(data)
 
 
@@ -178,7 +176,7 @@ def in_box(data: bytes, name: bytes, offset: int, value: bytes) -> bytes:
 
 
 def mp4_resized(data: bytes, width: int, height: int) -> bytes:
-    """An MP4 whose codec header claims another size. Its header comes last, or names no places in the file."""
+    """An MP4 whose codec header claims another size. Its moov comes last, or names no places in the file."""
     name, (begin, end) = next((name, span) for name, *span in boxes(data) if name in (b"avcC", b"hvcC"))
     if name == b"avcC":
         codec, at = "h264", begin + 14

@@ -32,7 +32,7 @@ AT_ONCE = 2
 """Processes side by side: each keeps a core busy."""
 MOST_PEAK = 300 << 20
 """Bytes that a stream may take for a moment: ten pictures of the largest size that these claim and get."""
-MOST_GROWTH = 24 << 20
+MOST_GROWTH = 16 << 20
 """Bytes that a process may have grown by after a batch."""
 LATE_S = 3.0
 """Events may be told this much later than they happen, seconds of the neighbour's time."""
