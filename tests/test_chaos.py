@@ -28,7 +28,7 @@ from tests.servers import MariaDb, PostgreSql
 from tests.walks import make_walk
 from tests.watchers.harness import START_US, watch
 
-TIMES = int(os.environ.get("CHAOS", "20"))
+TIMES = int(os.environ.get("CHAOS", "8"))
 SEED = int(os.environ.get("CHAOS_SEED", "7"))
 OUTAGE = float(os.environ.get("CHAOS_OUTAGE", "8"))
 SECONDS = 40 + round(max(TIMES * 6, OUTAGE))
