@@ -38,7 +38,7 @@ PATIENCE_S = 10.0
 """As in production: how far the neighbour may fall behind before it would skip. Real seconds."""
 MOST_ADDRESS_SPACE = 12 << 30
 """A limit only for the machine's sake; what counts is what is really used."""
-SAMPLE_EVERY = 10
+SAMPLE_EVERY = 25
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 """Of malloc.h."""
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from tests.watchers.harness import START_US, add_camera, events, watch
 
 COUNT = 500
 """Besides the intact ones."""
-BATCHES = 4
+BATCHES = 2
 AT_ONCE = 2
 """Processes side by side: each keeps a core busy."""
 MOST_PEAK = 300 << 20
@@ -56,11 +57,18 @@ def _seeds() -> list[int]:
     return [seed for first, _, last in spans for seed in range(int(first), int(last or first) + 1)]
 
 
-def _run(address: str, directory: Path, clips: Clips, seeds: Sequence[int], walk: Path) -> Batch:
+def _run(
+    address: str,
+    directory: Path,
+    clips: Clips,
+    seeds: Sequence[int],
+    walk: Path,
+    target: Callable[..., None] = show,
+) -> Batch:
     """Show the streams in a process of their own; its end, whatever it is, is no end of this one."""
     context = multiprocessing.get_context("forkserver")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=show, args=(address, directory, clips, seeds, walk, sender), daemon=True)
+    child = context.Process(target=target, args=(address, directory, clips, seeds, walk, sender), daemon=True)
     child.start()
     sender.close()
     batch, shown = Batch(seeds), -1
@@ -84,10 +92,6 @@ def _run(address: str, directory: Path, clips: Clips, seeds: Sequence[int], walk
         child.kill()
         child.join()
     return batch
-
-
-def _name(seed: int, clips: Clips) -> str:
-    return f"seed {seed} ({case(seed, clips).name})"
 
 
 def _wrong_with(report: Report) -> list[str]:
@@ -171,6 +175,17 @@ def test_no_watcher_dies_of_a_damaged_stream_and_no_neighbour_misses_a_part(
             wrong += _wrong_with_end(batch.ending, one_round)
     assert not wrong, "\n".join(wrong)
     assert sorted(report.seed for batch in batches for report in batch.reports) == sorted(seeds)
+
+
+def _crash(*given: Any) -> None:
+    """What `show` would do if libav did."""
+    given[-1].send(41)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_a_process_that_crashes_is_told_of_with_its_seed(tmp_path: Path) -> None:
+    batch = _run("", tmp_path, Clips({}, {}), [41], tmp_path, target=_crash)
+    assert batch.wrong == [f"seed 41: the process ended with exit code {-signal.SIGSEGV}"]
 
 
 def test_a_seed_gives_the_same_stream_again(tmp_path: Path) -> None:
