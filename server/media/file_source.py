@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from server.media.parts import PartBuilder
 
 DEFAULT_RATE = 25.0
 """Frames a second where a container tells neither its rate nor how long its packets last."""
+_WORKING_PACKETS = 256
+"""Packets read between two signs of life."""
 JUMP_TICKS = 10 * TICKS_PER_SECOND
 """A timestamp further than this from where it should be is a jump, not a pause: it is closed up."""
 
@@ -43,9 +45,17 @@ class FileSource:
     """
 
     def __init__(
-        self, path: Path, *, loop: bool = False, anchor_us: int = 0, clock: Clock | None = None
+        self,
+        path: Path,
+        *,
+        loop: bool = False,
+        anchor_us: int = 0,
+        clock: Clock | None = None,
+        working: Callable[[], None] = lambda: None,
     ) -> None:
+        """working: called now and then while the file is read, also where no part comes of it for long."""
         self.live = loop
+        self._working = working
         self.anchor_us = anchor_us
         self._path = path
         self._loop = loop
@@ -140,7 +150,10 @@ class FileSource:
             container = self._opened()
         with contextlib.closing(container):
             stream = first_video_stream(container, what)
-            yield from _in_ticks(_demux(container, stream, what), stream, stop)
+            for number, packet in enumerate(_in_ticks(_demux(container, stream, what), stream, stop)):
+                if number % _WORKING_PACKETS == 0:
+                    self._working()
+                yield packet
 
 
 def _demux(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from server.clock import Clock
 from server.media.addresses import HTTP_SCHEMES, RTSP_SCHEMES, device_of, file_of, scheme_of
 from server.media.capture import CaptureSource
@@ -25,11 +27,13 @@ def source_for(
     after: int | None,
     clock: Clock,
     networks: frozenset[str],
+    working: Callable[[], None] = lambda: None,
 ) -> Source:
     """The source for a camera's address, not opened yet.
 
     loop: play a file for ever. transport: "tcp" or "udp", for RTSP. anchor_us, after: where the
     camera's time line was left (see `LiveLine`). networks: where streams may come from.
+    working: called now and then while a file is read.
     """
     scheme = scheme_of(address)
     if scheme in RTSP_SCHEMES:
@@ -41,4 +45,4 @@ def source_for(
     device = device_of(address)
     if device is not None:
         return CaptureSource(device, anchor_us=anchor_us, after=after, clock=clock)
-    return FileSource(file_of(address), loop=loop, anchor_us=anchor_us, clock=clock)
+    return FileSource(file_of(address), loop=loop, anchor_us=anchor_us, clock=clock, working=working)

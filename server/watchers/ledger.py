@@ -13,12 +13,15 @@ from server.domain.video import us_to_datetime
 from server.errors import LeaseLost, StorageError
 from server.log import CameraLogger, redact
 from server.services.analysis import Outcome
+from server.watchers import stuck
 from server.watchers.lease import Claim, Standing
 from server.watchers.spool import Spool, spooled_cameras
 from server.watchers.store import Entry, Saved, WatchStore
 
 PROBE_SECONDS = 2.0
 """While the database is away, one watcher of a process tries it this often, and no other waits for it."""
+HOLD_SECONDS = 1.0
+"""A lease is renewed at least this often."""
 _BATCH = 100
 """Entries stored in one transaction when the database is back."""
 _SERIALS_A_CLAIM = 1 << 32
@@ -68,6 +71,7 @@ class Ledger:
         self._log = log
         self._serial = held.fence * _SERIALS_A_CLAIM
         self._shown = ("", "")
+        self._committed_at = clock.monotonic()
         self._news: tuple[str, str, datetime] | None = None
         self.saved: Saved | None = None
         """The last checkpoint that was handed in, stored or not."""
@@ -113,9 +117,16 @@ class Ledger:
         self._serial += 1
         entry = Entry(self._serial, outcome, saved, self._news, revision, advances)
         standing = self._store_or_spool(entry)
+        self._committed_at = self._clock.monotonic()
+        stuck.progress()
         self._news = None
         self.saved = saved or self.saved
         return standing
+
+    def hold(self, revision: int) -> None:
+        """Hold on to the lease while nothing else is stored. Raises LeaseLost, StorageError."""
+        if self._clock.monotonic() - self._committed_at >= HOLD_SECONDS:
+            self.commit(Outcome(), None, revision)
 
     def mark(self, strikes: int) -> Standing:
         """Write down how often the next part has been begun. Raises LeaseLost, StorageError."""

@@ -171,6 +171,7 @@ class Watcher:
             after=after,
             clock=self._clock,
             networks=self._settings.stream_networks,
+            working=lambda: self._ledger.hold(plan.revision),
         )
         if is_file(plan.address):
             return FileFeed(source, self._clock, after)

@@ -14,7 +14,7 @@ from server.clock import Clock
 from server.config import Settings
 from server.errors import LeaseLost, StorageError
 from server.services.detection import detector_for
-from server.watchers import lease
+from server.watchers import lease, stuck
 from server.watchers.ledger import Outage, settle_orphans
 from server.watchers.store import WatchStore
 from server.watchers.watcher import Watcher
@@ -45,7 +45,8 @@ def watch_camera(
         watcher = Watcher(
             held, WatchStore(engine), settings, detectors, clock, stop, outage=_outage_of(engine, clock)
         )
-        state, reason = watcher.run()
+        with stuck.watching():
+            state, reason = watcher.run()
         clean = True
     except LeaseLost as error:
         log.info("camera %s: %s", camera_id, error)

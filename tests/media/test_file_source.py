@@ -272,3 +272,13 @@ def test_a_file_that_vanishes_between_open_and_reading_is_a_source_error(
     with pytest.raises(SourceError, match="there is no such file"):
         list(source.parts(threading.Event()))
     source.close()
+
+
+def test_it_shows_that_it_is_working_where_no_part_comes_for_long(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4")
+    signs: list[int] = []
+    source = FileSource(clip, working=lambda: signs.append(1))
+    source.open()
+    source.survey()
+    assert signs
+    source.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -14,10 +15,11 @@ from sqlalchemy.orm import Session
 
 from server.config import load_settings
 from server.errors import LeaseLost, StorageError
+from server.log import CameraLogger
 from server.models import Camera
 from server.watchers import lease
 from server.watchers.lease import Standing
-from server.watchers.ledger import PROBE_SECONDS, Outage, settle_orphans
+from server.watchers.ledger import PROBE_SECONDS, Ledger, Outage, settle_orphans
 from server.watchers.spool import Spool, spooled_cameras
 from server.watchers.store import Plan, WatchStore
 from server.watchers.watcher import Watcher
@@ -280,3 +282,27 @@ def test_two_processes_do_not_share_a_spool(tmp_path: Path) -> None:
     one.close()
     assert other.take()
     other.close()
+
+
+def test_a_lease_is_held_while_nothing_is_stored_for_long(engine: Engine, clip: Path, tmp_path: Path) -> None:
+    camera = add_camera(engine, clip)
+    clock = FastClock()
+    held = lease.claim(engine, camera, "w1@here/1", "here", 10.0, START_US)
+    assert held is not None
+    store = Counting(engine)
+    spool = Spool(tmp_path, camera, 1_000_000)
+    ledger = Ledger(held, store, spool, Outage(clock), clock, CameraLogger(logging.getLogger("t"), camera))
+    for _ in range(20):
+        clock.advance(0.25)
+        ledger.hold(1)
+    assert store.commits == 5
+
+
+class Counting(WatchStore):
+    """Counts commits."""
+
+    commits = 0
+
+    def commit(self, *args: Any, **kwargs: Any) -> Standing:
+        self.commits += 1
+        return super().commit(*args, **kwargs)

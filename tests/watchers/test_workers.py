@@ -229,3 +229,14 @@ def test_a_worker_that_starts_anew_frees_what_its_name_held_and_nothing_else(ses
     register(db.engine, ME, START_US, anew=True)
     assert again(mine)
     assert not again(other)
+
+
+def test_a_watcher_that_stores_nothing_for_long_counts_as_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = stuck.count()
+    stuck.progress()
+    assert stuck.count() == before, "this thread is no watcher"
+    with stuck.watching():
+        assert stuck.count() == before
+        monkeypatch.setattr(stuck, "SILENT_SECONDS", -1.0)
+        assert stuck.count() == before + 1
+    assert stuck.count() == before
