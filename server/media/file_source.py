@@ -75,7 +75,11 @@ class FileSource:
             self._probe = self._opened()
             stream = first_video_stream(self._probe, self._path.name)
             stream.codec_context.options = dict(LIMITS)
-            frame = next(self._probe.decode(stream), None)
+            try:
+                frame = next(self._probe.decode(stream), None)
+            except IndexError:
+                # A stream that appeared while reading makes PyAV stumble over it.
+                frame = None
         if frame is None:
             raise SourceError(f"{self._path.name}: there is no picture in it", retryable=False)
         self._video = video_format(stream, rotation=int(frame.rotation) % 360)

@@ -155,6 +155,8 @@ class Analysis:
             self._take(self._decoder.flush(), outcome)
             self._decoder = None
         self._look(outcome)
+        # Pictures are shown later than they are decoded: the last may be seen after the last part's end.
+        end_us = max(end_us, self._seen_us or end_us)
         gone = [track for track in self._tracker.end_all(end_us) if track.seen_us != self._seen_us]
         if self._seen_us is not None and not self._interrupted:
             self._judge(end_us, gone, outcome)
