@@ -7,10 +7,10 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.engine import CursorResult, Engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -29,6 +29,8 @@ from server.watchers.lease import Claim, Standing
 
 CHECKPOINT_VERSION = 1
 _LONGEST_REASON = 40
+_OVERLAP = timedelta(seconds=5)
+"""Observations that meet may overlap by less than this, such as after a correction of the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ class WatchStore:
             if camera is None or is_file(camera.stream_url):
                 return 0
             there = set(session.scalars(select(Processor.id).where(Processor.camera_id == camera_id)))
+            entries = _before_others(session, camera_id, entries)
             events = [event for entry in entries for event in entry.outcome.events if event[0] in there]
             fresh = [event for event in events if not _is_stored(session, *event)]
             _keep_events(session, camera_id, fresh, changed=False)
@@ -257,7 +260,8 @@ def _observe(session: Session, camera_id: int, spans: Sequence[Begin | Extend | 
     )
     for span in spans:
         if isinstance(span, Extend):
-            session.execute(update(Observation).where(*ongoing).values(stop=us_to_datetime(span.ts_us)))
+            ts = us_to_datetime(span.ts_us)
+            session.execute(update(Observation).where(*ongoing, Observation.stop < ts).values(stop=ts))
         elif isinstance(span, End):
             which = ongoing if span.rules is None else (*ongoing, Observation.processor_id.in_(span.rules))
             session.execute(update(Observation).where(*which).values(ended=span.reason[:_LONGEST_REASON]))
@@ -270,7 +274,7 @@ def _begin(session: Session, camera_id: int, span: Begin, ongoing: tuple[ColumnE
         # A watcher that was lost without a usable checkpoint left its spans open.
         session.execute(update(Observation).where(*ongoing).values(ended="lost"))
     there = {None, *session.scalars(select(Processor.id).where(Processor.camera_id == camera_id))}
-    ts = us_to_datetime(span.ts_us)
+    ts = _after_others(session, camera_id, us_to_datetime(span.ts_us))
     rows = [
         {"camera_id": camera_id, "processor_id": id_, "start": ts, "stop": ts}
         for id_ in span.rules
@@ -278,6 +282,29 @@ def _begin(session: Session, camera_id: int, span: Begin, ongoing: tuple[ColumnE
     ]
     if rows:
         session.execute(insert(Observation), rows)
+
+
+def _before_others(session: Session, camera_id: int, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries up to when somebody else began to watch: from then on it is theirs to tell."""
+    seen = [span.ts_us for entry in entries for span in entry.outcome.spans if not isinstance(span, End)]
+    if not seen:
+        return list(entries)
+    theirs = session.scalar(
+        select(func.min(Observation.start)).where(
+            Observation.camera_id == camera_id,
+            Observation.clip_import_id.is_(None),
+            Observation.start > us_to_datetime(seen[0]),
+        )
+    )
+    if theirs is None:
+        return list(entries)
+    limit = datetime_to_us(theirs)
+    return [
+        entry
+        for entry in entries
+        if all(isinstance(span, End) or span.ts_us < limit for span in entry.outcome.spans)
+        and all(event.ts_us < limit for _, event in entry.outcome.events)
+    ]
 
 
 def _is_stored(session: Session, processor_id: int, event: Event) -> bool:
@@ -304,6 +331,19 @@ def _keep_late_spans(session: Session, camera_id: int, entries: Sequence[Entry],
 
 def _keep_serial(session: Session, camera_id: int, serial: int) -> None:
     session.execute(update(Checkpoint).where(Checkpoint.camera_id == camera_id).values(serial=serial))
+
+
+def _after_others(session: Session, camera_id: int, ts: datetime) -> datetime:
+    """The moment, or the end of an observation that goes a little beyond it: none may overlap."""
+    last = session.scalar(
+        select(func.max(Observation.stop)).where(
+            Observation.camera_id == camera_id,
+            Observation.clip_import_id.is_(None),
+            Observation.stop > ts,
+            Observation.stop < ts + _OVERLAP,
+        )
+    )
+    return max(ts, last) if last is not None else ts
 
 
 def _keep_checkpoint(session: Session, camera_id: int, saved: Saved, serial: int) -> None:

@@ -14,14 +14,16 @@ from sqlalchemy import Engine, create_engine, update
 from sqlalchemy.orm import Session
 
 from server.config import load_settings
+from server.domain.video import us_to_datetime
 from server.errors import LeaseLost, StorageError
 from server.log import CameraLogger
-from server.models import Camera
+from server.models import Camera, Observation
+from server.services.analysis import Begin, End, Extend, Outcome
 from server.watchers import lease
 from server.watchers.lease import Standing
 from server.watchers.ledger import PROBE_SECONDS, Ledger, Outage, settle_orphans
 from server.watchers.spool import Spool, spooled_cameras
-from server.watchers.store import Plan, WatchStore
+from server.watchers.store import Entry, Plan, WatchStore
 from server.watchers.watcher import Watcher
 from tests.databases import every_database
 from tests.walks import BrightBlocks, make_walk
@@ -187,6 +189,48 @@ def test_when_others_took_over_meanwhile_the_events_are_stored_late_and_once(
 
     WatchStore(engine).deliver_late(camera, [])
     assert events(engine, camera) == seen
+
+
+@every_database
+def test_what_others_have_seen_themselves_is_not_stored_late(
+    engine: Engine, clip: Path, tmp_path: Path
+) -> None:
+    unbroken, camera = _unbroken(engine, clip, tmp_path), add_camera(engine, clip)
+    theirs = us_to_datetime(START_US + 3_000_000)
+
+    def take_over(count: int) -> None:
+        if count == 3:
+            _make_live(engine, camera)
+            expire_leases(engine)
+            assert lease.claim(engine, camera, "other/1", "there", 10.0, START_US) is not None
+            with Session(engine) as session, session.begin():
+                session.add(Observation(camera_id=camera, start=theirs, stop=theirs))
+
+    _watch(engine, camera, tmp_path, (2.0, 9.0), on_refusal=take_over)
+    expected = [event for event in events(engine, unbroken) if event[1] < theirs]
+    seen = events(engine, camera)
+    assert 0 < len(seen) < len(events(engine, unbroken))
+    assert seen == expected[: len(seen)]
+    late = [span for span in spans(engine, camera) if span[3] == "late"]
+    assert max(span[2] for span in late) < 3.0
+
+
+@every_database
+def test_observations_that_meet_do_not_overlap(engine: Engine, clip: Path) -> None:
+    camera = add_camera(engine, clip)
+    held = lease.claim(engine, camera, "w1@here/1", "here", 60.0, START_US)
+    assert held is not None
+    store = WatchStore(engine)
+    begun = [Begin(START_US, (None,)), Extend(START_US + 2_000_000), End("connection")]
+    again = [Begin(START_US + 1_900_000, (None,)), Extend(START_US + 1_900_000)]
+    hour_back = [End("clock"), Begin(START_US - 3_600_000_000, (None,)), Extend(START_US - 3_599_000_000)]
+    for number, part in enumerate((begun, again, [Extend(START_US + 3_000_000)], hour_back)):
+        store.commit(held, [Entry(number, Outcome(spans=list(part)), None, None, 1)])
+    assert [span[1:] for span in spans(engine, camera)] == [
+        (-3600.0, -3599.0, None),
+        (0.0, 2.0, "connection"),
+        (2.0, 3.0, "clock"),
+    ]
 
 
 @every_database
