@@ -31,6 +31,8 @@ from tests.walks import BrightBlocks
 
 CYCLE = 4.0
 """Seconds from one walker to the next."""
+PLACES = "3"
+"""Cameras that a worker can take: all of them, so that its pools are filled from the beginning."""
 UP = 60.0
 """Seconds within which everything has to be back."""
 
@@ -117,8 +119,8 @@ class Chaos:
         """Start all processes."""
         self._processes = {
             "redis": self.fleet.redis(),
-            "w1": self.fleet.worker("w1", "-c", "8"),
-            "w2": self.fleet.worker("w2", "-c", "8"),
+            "w1": self.fleet.worker("w1", "-c", PLACES),
+            "w2": self.fleet.worker("w2", "-c", PLACES),
             "reconcile": self.fleet.reconciler(),
         }
 
@@ -161,7 +163,7 @@ class Chaos:
 
     def revive(self, name: str) -> None:
         """Start a worker again, as a service manager does."""
-        self._processes[name] = self.fleet.worker(name, "-c", "8")
+        self._processes[name] = self.fleet.worker(name, "-c", PLACES)
 
     def _pause(self, low: float, high: float) -> None:
         time.sleep(self._random.uniform(low, high))

@@ -211,6 +211,7 @@ def _check_live(engine: Engine, camera_id: int) -> None:
 
 
 def _check_footprint(before: Footprint, after: Footprint) -> None:
-    assert after.threads <= before.threads
-    assert after.handles <= before.handles + 2
+    # A pool may have one place more, and the database's a connection for each, than were in use before.
+    assert after.threads <= before.threads + 1
+    assert after.handles <= before.handles + 4
     assert after.memory <= before.memory * (1 + MEMORY_GROWTH)
