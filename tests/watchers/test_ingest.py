@@ -222,5 +222,5 @@ def test_a_thousand_connections_leave_no_thread_behind() -> None:
         kept.append(weakref.ref(source))
     del reading, source
     gc.collect()
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     assert not [ref for ref in kept if ref() is not None]
