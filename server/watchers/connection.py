@@ -134,6 +134,8 @@ class Connection:
         if suspicion.passes_over(part):
             self._leave_out(part, "quarantined", "leaves out a part that has ended its worker twice")
             self._analysis.leave()
+            # The danger is past: other suspects may begin.
+            suspicion.let_go()
             return
         if self._feed.live and (lag.exceeded(late_us) or (self._skipped and late_us > CAUGHT_UP_US)):
             self._remember_skipped(part)
@@ -172,6 +174,7 @@ class Connection:
         self._ledger.show(WATCHING, words)
         self._analysis.cursor = max(self._analysis.cursor or 0, *(packet.pts for packet in part.packets))
         self._heed(self._commit(outcome))
+        self._keeper.sweep()
 
     def _idle(self) -> None:
         """Nothing has come: hold on to the lease, and see whether something has changed."""
