@@ -73,8 +73,9 @@ def test_nothing_is_lost_doubled_or_leaked(
             after = _footprint(chaos, [ids["live"]])
             await_(lambda: set(fleet.held()) <= {ids["live"]}, SECONDS, fleet.logs)
 
+            gaps = {name: len(_spans(fleet.engine, id_, "traffic")) - 1 for name, id_ in ids.items()}
             with capsys.disabled():
-                sys.stdout.write(f"\n{TIMES} strikes, seed {SEED}: {before} -> {after}\n")
+                sys.stdout.write(f"\n{TIMES} strikes, seed {SEED}: {before} -> {after}; gaps: {gaps}\n")
             for name in ("file 1", "file 2"):
                 _check_file(fleet, ids[name], unbroken, chaos.log)
             _check_live(fleet.engine, ids["live"])
