@@ -66,6 +66,19 @@ class Settings:
     SPOOL_MAX_BYTES: int = setting(
         16_000_000, "How much of a camera's events may wait there, in bytes.", low=100_000
     )
+    PROCESSORS_PREVIEW_DIR: Path = setting(
+        Path("previews"), "Where previews of processors are made. Relative to the instance."
+    )
+    FFMPEG_BINARY: str = setting(
+        "", "The ffmpeg that encodes previews. Empty: the one on PATH, else that of imageio-ffmpeg."
+    )
+    CROPS_DIR: Path = setting(Path("crops"), "Where pictures of events lie. Relative to the instance.")
+    CROPS_KEEP_DAYS: int = setting(
+        30, "How long the picture of an event is kept, in days. 0: none is made.", low=0, high=3650
+    )
+    MEDIA_URL: str = setting(
+        "", "Where the web server of this host answers to those of other nodes. Empty: nowhere."
+    )
     WEIGHTS_DIR: Path = setting(
         PROJECT_DIR / ".cache" / "weights", "Where fetched model weights lie. Relative to the instance."
     )
@@ -104,6 +117,7 @@ class Settings:
     LOGIN_ATTEMPTS: str = setting(
         "5 per minute", "Allowed sign-in attempts for an address and for an account."
     )
+    AUDIT_KEEP_DAYS: int = setting(365, "How long the audit log is kept, in days.", low=1, high=36_500)
     TRUSTED_PROXIES: int = setting(0, "How many reverse proxies stand in front and set X-Forwarded-*.", low=0)
 
     @property
@@ -228,6 +242,8 @@ def _complete(settings: Settings) -> Settings:
     url = settings.OBJECT_DETECTOR_URL
     if url and not url.startswith(("http://", "https://")):
         raise ConfigError("OBJECT_DETECTOR_URL: an address that begins with http:// or https://")
+    if settings.MEDIA_URL and not settings.MEDIA_URL.startswith(("http://", "https://")):
+        raise ConfigError("MEDIA_URL: an address that begins with http:// or https://")
     if settings.OBJECT_DETECTOR_TIMEOUT > settings.LEASE_SECONDS / 2:
         raise ConfigError("OBJECT_DETECTOR_TIMEOUT: at most half of LEASE_SECONDS, or leases run out")
     if settings.REDIS_URL and not settings.REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
@@ -240,5 +256,8 @@ def _complete(settings: Settings) -> Settings:
         NODE_NAME=settings.NODE_NAME or socket.gethostname(),
         SEGMENTS_DIR=directory / settings.SEGMENTS_DIR,
         SPOOL_DIR=directory / settings.SPOOL_DIR,
+        PROCESSORS_PREVIEW_DIR=directory / settings.PROCESSORS_PREVIEW_DIR,
+        CROPS_DIR=directory / settings.CROPS_DIR,
+        MEDIA_URL=settings.MEDIA_URL.rstrip("/"),
         WEIGHTS_DIR=directory / settings.WEIGHTS_DIR,
     )

@@ -129,9 +129,21 @@ ADDED: dict[str, dict[str, dict[str, Any]]] = {
         "leases": {"worker": None, "strikes": 0},
         "checkpoints": {"serial": 0},
         "cameras": {"rtsp_transport": "tcp"},
-    }
+    },
+    "0003": {
+        "cameras": {"masks": None, "preview_fps": 15.0, "preview_kbps": 800, "preview_width": 960},
+        "processors": {"preview": "watched", "late": 0},
+        "processor_events": {"crop_node": None},
+        "users": {"all_cameras": True, "timezone": None},
+        "api_tokens": {"scopes": "metrics,status,detect"},
+    },
 }
 """What each migration gives to rows that were there before it."""
+
+
+def _sorted(found: Any) -> str:
+    """Keys have no order; SQLite tells them in another one once a table has been rebuilt."""
+    return str(sorted(found, key=str) if isinstance(found, list) else found)
 
 
 class Schema:
@@ -169,7 +181,7 @@ class Schema:
             inspector.get_unique_constraints,
             inspector.get_indexes,
         )
-        return {name: sorted(str(ask(name)) for ask in asked) for name in self.tables()}
+        return {name: sorted(_sorted(ask(name)) for ask in asked) for name in self.tables()}
 
     def of_table(self, name: str) -> str:
         """What follows the name of an index that is dropped."""

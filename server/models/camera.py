@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, Float, Integer, String
+from sqlalchemy import JSON, Boolean, Float, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from server.extensions import db
@@ -33,6 +33,14 @@ class Camera(db.Model):
     """Frames analysed a second."""
     detection_grid: Mapped[int] = mapped_column(Integer, default=1)
     """n: n x n frames are glued into one picture for a single detection."""
+    masks: Mapped[list[Any] | None] = mapped_column(JSON, default=list)
+    """Polygons that are blacked out before anything looks at a picture; as `Processor.zones`. None: none."""
+    preview_fps: Mapped[float] = mapped_column(Float, default=15.0, server_default="15")
+    """Pictures a second in previews."""
+    preview_kbps: Mapped[int] = mapped_column(Integer, default=800, server_default="800")
+    """Bitrate of previews, in thousands of bits a second."""
+    preview_width: Mapped[int] = mapped_column(Integer, default=960, server_default="960")
+    """Width of previews in pixels, at most; the height follows."""
     revision: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 

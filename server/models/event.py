@@ -47,5 +47,8 @@ class ProcessorEvent(db.Model):
     data: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """What a further kind keeps."""
 
+    crop_node: Mapped[str | None] = mapped_column(String(120))
+    """The host that keeps the picture of it; empty where there is none."""
+
     processor: Mapped[Processor] = relationship()
     clip_import: Mapped[ClipImport | None] = relationship()

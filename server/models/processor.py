@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Processor(db.Model):
     """What is looked for on a camera: the kind, where, and from which confidence on.
 
-    `zones`: list of polygons, each `[[x, y], …]`; `lines`: list of `[[x1, y1], [x2, y2]]`; fractions of
-    the frame. `options`: what else the kind knows, by name. `revision` grows with every change.
+    `zones`: list of polygons, each `[[x, y], …]` or, with a name, `{"name": …, "points": [[x, y], …]}`;
+    `lines`: the same with two points, `[[x1, y1], [x2, y2]]`; fractions of the frame. `options`: what else
+    the kind knows, by name. `revision` grows with every change.
     """
 
     __tablename__ = "processors"
@@ -35,6 +36,10 @@ class Processor(db.Model):
     zones: Mapped[list[Any]] = mapped_column(JSON, default=list)
     lines: Mapped[list[Any]] = mapped_column(JSON, default=list)
     options: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    preview: Mapped[str] = mapped_column(String(10), default="watched", server_default="watched")
+    """When its output is made as HLS: "watched" (only while somebody looks), "always" or "off"."""
+    late: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """Grows whenever something is stored or deleted for a time that may have been rolled up."""
     revision: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 

@@ -25,6 +25,8 @@ class Worker(db.Model):
     """The host it runs on: NODE_NAME."""
     queue: Mapped[str] = mapped_column(String(200))
     """The queue that it alone consumes."""
+    media_url: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    """Where the web server of its host answers to those of others: MEDIA_URL. Empty: nowhere."""
     capacity: Mapped[int] = mapped_column(Integer)
     """Most cameras that it watches."""
     started: Mapped[datetime] = mapped_column(UtcDateTime)
