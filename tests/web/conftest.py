@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from flask import Flask
 
 from tests.web.browser import Browser
+from tests.web.chromium import ARGUMENTS, CHROMIUM
 
 
 @pytest.fixture
@@ -27,3 +31,15 @@ def viewer(app: Flask) -> Browser:
     browser = Browser(app)
     browser.become("vic", "viewer")
     return browser
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Any]:
+    """A real browser without a screen: one for all tests, since Playwright runs once in a thread."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here; TEST_CHROMIUM can name one")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
