@@ -8,7 +8,8 @@ import click
 from flask.cli import with_appcontext
 
 from server.errors import HypersightError
-from server.services.accounts import ADMINISTRATOR, ROLES, create_user, generate_password, set_password
+from server.services.accounts import create_user, generate_password, set_password
+from server.services.rights import ADMINISTRATOR, ROLES
 from server.services.tokens import create_token, list_tokens, revoke_token
 
 

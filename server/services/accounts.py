@@ -13,12 +13,9 @@ from server.errors import InvalidInput, NotFound
 from server.extensions import db
 from server.models import User
 from server.services.naming import clean_name, unique_name
+from server.services.rights import ADMINISTRATOR, ROLES
 from server.services.transactions import translated, writing
 
-ADMINISTRATOR = "administrator"
-VIEWER = "viewer"
-ROLES = (ADMINISTRATOR, VIEWER)
-"""An administrator may do everything, a viewer may look at cameras, processors and events."""
 MIN_PASSWORD = 10
 MAX_PASSWORD = 200
 """Characters. Longer ones would only cost time to hash."""

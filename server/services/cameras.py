@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from flask import current_app
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from server.domain.geometry import parse_polygon
 from server.errors import InvalidInput, NotFound
 from server.log import redact
 from server.media.addresses import check_address
@@ -29,6 +31,14 @@ TRANSPORTS = ("tcp", "udp")
 """How RTSP cameras send."""
 MAX_ADDRESS = 2000
 """Characters of an address."""
+MIN_PREVIEW_FPS, MAX_PREVIEW_FPS = 1.0, 30.0
+MIN_PREVIEW_KBPS, MAX_PREVIEW_KBPS = 100, 8000
+MIN_PREVIEW_WIDTH, MAX_PREVIEW_WIDTH = 160, 1920
+PREVIEWS = ("watched", "always", "off")
+"""When a processor's preview is made."""
+MAX_MASKS = 64
+SHAPE_NAME = 40
+"""Characters of a mask's name."""
 _MASK = "***"
 _BATCH = 5_000
 """Events deleted in one transaction: a longer one would make the watchers wait to store theirs."""
@@ -45,6 +55,10 @@ class CameraInput:
     watch_fps: float = 5.0
     detection_grid: int = 1
     rtsp_transport: str = "tcp"
+    masks: Any = field(default_factory=list)
+    preview_fps: float = 15.0
+    preview_kbps: int = 800
+    preview_width: int = 960
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,7 @@ class ProcessorInput:
     zones: Any = field(default_factory=list)
     lines: Any = field(default_factory=list)
     options: Any = field(default_factory=dict)
+    preview: str = "watched"
 
 
 def kinds() -> list[tuple[str, str]]:
@@ -149,6 +164,7 @@ def fingerprint(row: Camera | Processor) -> str:
     shown = {name: getattr(row, name) for name in given.__dataclass_fields__}
     if isinstance(row, Camera):
         shown["stream_url"] = redact(row.stream_url)
+        shown["masks"] = row.masks or []
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:20]
 
 
@@ -163,6 +179,7 @@ def _checked_camera(given: CameraInput, address: str) -> CameraInput:
         raise InvalidInput("watch_fps", f"from {MIN_FPS} to {MAX_FPS:g} frames a second")
     if not 1 <= given.detection_grid <= MAX_GRID:
         raise InvalidInput("detection_grid", f"from 1 to {MAX_GRID}")
+    _check_preview(given)
     return CameraInput(
         clean_name(given.name),
         address,
@@ -171,7 +188,52 @@ def _checked_camera(given: CameraInput, address: str) -> CameraInput:
         float(given.watch_fps),
         int(given.detection_grid),
         given.rtsp_transport,
+        _checked_masks(given.masks),
+        float(given.preview_fps),
+        int(given.preview_kbps),
+        int(given.preview_width),
     )
+
+
+def _check_preview(given: CameraInput) -> None:
+    if not MIN_PREVIEW_FPS <= given.preview_fps <= MAX_PREVIEW_FPS:
+        raise InvalidInput(
+            "preview_fps", f"from {MIN_PREVIEW_FPS:g} to {MAX_PREVIEW_FPS:g} pictures a second"
+        )
+    if not MIN_PREVIEW_KBPS <= given.preview_kbps <= MAX_PREVIEW_KBPS:
+        raise InvalidInput(
+            "preview_kbps", f"from {MIN_PREVIEW_KBPS} to {MAX_PREVIEW_KBPS} thousand bits a second"
+        )
+    if not MIN_PREVIEW_WIDTH <= given.preview_width <= MAX_PREVIEW_WIDTH:
+        raise InvalidInput("preview_width", f"from {MIN_PREVIEW_WIDTH} to {MAX_PREVIEW_WIDTH} pixels")
+
+
+def _checked_masks(value: object) -> list[Any]:
+    """Masks as they are stored: a list of polygons, each a list of points or an object with a name."""
+    if not value:
+        return []
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise InvalidInput("masks", "a list of polygons, each a list of its corners")
+    if len(value) > MAX_MASKS:
+        raise InvalidInput("masks", f"{len(value)} are too many; {MAX_MASKS} at most")
+    for number, item in enumerate(value, 1):
+        try:
+            parse_polygon(_points_of(item))
+        except ValueError as error:
+            raise InvalidInput("masks", f"mask {number}: {error}") from error
+    return list(value)
+
+
+def _points_of(item: object) -> object:
+    """The points of `[[x, y], …]` or of `{"name": …, "points": [[x, y], …]}`. Raises ValueError."""
+    if not isinstance(item, Mapping):
+        return item
+    name = item.get("name", "")
+    if not isinstance(name, str) or len(name) > SHAPE_NAME or not name.isprintable():
+        raise ValueError(f"its name is a text of at most {SHAPE_NAME} characters")
+    if item.keys() - {"name", "points"}:
+        raise ValueError('it has a name and points: {"name": "Till", "points": [[x, y], …]}')
+    return item.get("points")
 
 
 def _address(typed: str, stored: str) -> str:
@@ -187,6 +249,8 @@ def _address(typed: str, stored: str) -> str:
 
 
 def _checked_processor(kind: str, given: ProcessorInput) -> ProcessorInput:
+    if given.preview not in PREVIEWS:
+        raise InvalidInput("preview", f"one of {', '.join(PREVIEWS)}")
     create(kind, zones=given.zones, lines=given.lines, options=given.options, confidence=given.confidence)
     return ProcessorInput(
         clean_name(given.name),
@@ -195,6 +259,7 @@ def _checked_processor(kind: str, given: ProcessorInput) -> ProcessorInput:
         given.zones,
         given.lines,
         given.options or {},
+        given.preview,
     )
 
 

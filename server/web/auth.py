@@ -25,12 +25,12 @@ from server.errors import ConfigError, InvalidInput
 from server.extensions import db
 from server.models import User
 from server.services.accounts import (
-    ADMINISTRATOR,
     MIN_PASSWORD,
     authenticate,
     change_own_password,
     get_user,
 )
+from server.services.rights import NOTHING, Rights, rights_of
 from server.web.errors import for_people
 from server.web.forms import put_error
 
@@ -94,9 +94,17 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(_make_blueprint(_make_limiter(app, settings), settings))
 
 
+def current_rights() -> Rights:
+    """What the person of this request may see and do, as it is in the database now."""
+    if "rights" not in g:
+        g.rights = rights_of(current_user) if current_user.is_authenticated else NOTHING
+    found: Rights = g.rights
+    return found
+
+
 def is_administrator() -> bool:
-    """Whether the person of this request may change things."""
-    return getattr(current_user, "role", None) == ADMINISTRATOR
+    """Whether the person of this request may change everything."""
+    return current_rights().is_administrator
 
 
 def safe_target(target: str | None) -> str:

@@ -33,6 +33,29 @@ def test_a_camera_is_stored_as_described() -> None:
 
 
 @every_database
+def test_masks_and_previews_are_stored_as_described() -> None:
+    plain, named = [[0, 0], [0.5, 0], [0.5, 1]], {"name": "Till", "points": [[0.5, 0], [1, 0], [1, 1]]}
+    wanted = replace(DOOR, masks=[plain, named], preview_fps=5, preview_kbps=300, preview_width=640)
+    key = cameras.create_camera(wanted)
+    camera = stored(Camera, key)
+    assert camera.masks == [plain, named]
+    assert (camera.preview_fps, camera.preview_kbps, camera.preview_width) == (5, 300, 640)
+    seen = cameras.fingerprint(camera)
+    cameras.update_camera(key, replace(wanted, masks=[]))
+    assert stored(Camera, key).masks == []
+    with pytest.raises(InvalidInput, match="somebody else"):
+        cameras.update_camera(key, wanted, seen)
+    bare = stored(Camera, key)
+    before, bare.masks = cameras.fingerprint(bare), None
+    assert cameras.fingerprint(bare) == before
+    processor = cameras.create_processor(key, "traffic", replace(LINE, preview="always"))
+    assert stored(Processor, processor).preview == "always"
+    with pytest.raises(InvalidInput) as caught:
+        cameras.update_processor(processor, replace(LINE, preview="now and then"))
+    assert caught.value.field == "preview"
+
+
+@every_database
 def test_every_change_of_a_camera_or_its_processors_raises_the_cameras_revision() -> None:
     key = cameras.create_camera(DOOR)
     other = cameras.create_camera(replace(DOOR, name="Other"))
@@ -68,6 +91,22 @@ def test_every_change_of_a_camera_or_its_processors_raises_the_cameras_revision(
         ({"watch_fps": float("nan")}, "watch_fps"),
         ({"detection_grid": 0}, "detection_grid"),
         ({"detection_grid": 9}, "detection_grid"),
+        ({"preview_fps": 0.9}, "preview_fps"),
+        ({"preview_fps": 31}, "preview_fps"),
+        ({"preview_fps": float("nan")}, "preview_fps"),
+        ({"preview_kbps": 99}, "preview_kbps"),
+        ({"preview_kbps": 8001}, "preview_kbps"),
+        ({"preview_width": 159}, "preview_width"),
+        ({"preview_width": 1921}, "preview_width"),
+        ({"masks": "left"}, "masks"),
+        ({"masks": {"points": []}}, "masks"),
+        ({"masks": [[[0, 0], [1, 1]]]}, "masks"),
+        ({"masks": [[[0, 0], [1, 0], [1, 2]]]}, "masks"),
+        ({"masks": [[[0, 0], [1, 1], [1, 0], [0, 1]]]}, "masks"),
+        ({"masks": [{"name": "x" * 41, "points": [[0, 0], [1, 0], [1, 1]]}]}, "masks"),
+        ({"masks": [{"name": "Till"}]}, "masks"),
+        ({"masks": [{"points": [[0, 0], [1, 0], [1, 1]], "colour": "red"}]}, "masks"),
+        ({"masks": [[[0, 0], [1, 0], [1, 1]]] * 65}, "masks"),
     ],
 )
 def test_a_camera_that_cannot_be_is_refused_by_its_field(change: dict[str, Any], field: str) -> None:

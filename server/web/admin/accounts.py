@@ -16,6 +16,7 @@ from server.errors import InvalidInput, NotFound
 from server.models import ApiToken, User
 from server.services import accounts, tokens
 from server.services.naming import NAME_LENGTH
+from server.services.rights import ROLES
 from server.web.admin.base import TableView
 from server.web.forms import put_invalid
 
@@ -31,7 +32,7 @@ class UserForm(BaseForm):  # type: ignore[misc]
     )
     role = SelectField(
         "Role",
-        choices=[(role, role) for role in accounts.ROLES],
+        choices=[(role, role) for role in ROLES],
         validate_choice=False,
         description="An administrator may do everything; a viewer may look at cameras, processors and "
         "events.",
