@@ -50,15 +50,20 @@ def await_(condition: Callable[[], object], seconds: float, words: object = "") 
 
 
 class Fleet:
-    """Starts, ends and looks at the processes of one instance. Use as a context manager."""
+    """Starts, ends and looks at the processes of one instance. Use as a context manager.
 
-    def __init__(self, instance: Path, address: str, lease_seconds: float = 4.0) -> None:
+    model: the detector's ONNX file; by default one that sees nothing and costs nothing.
+    """
+
+    def __init__(
+        self, instance: Path, address: str, lease_seconds: float = 4.0, model: Path | None = None
+    ) -> None:
         self.instance = instance
         self.engine: Engine = create_engine(address, pool_pre_ping=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.redis_port = probe.getsockname()[1]
-        model = onnx_models.save(instance / "nothing.onnx", onnx_models.table())
+        model = model or onnx_models.save(instance / "nothing.onnx", onnx_models.table())
         self.environment = {
             INSTANCE_VARIABLE: str(instance),
             "SECRET_KEY": SECRET,
