@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+MAX_POINTS = 100
+"""Points of a zone: many more than anybody draws, few enough to look at for every person in every frame."""
+NAME_LENGTH = 40
+"""Characters of a zone's or line's name, as `models.ProcessorEvent.zone` holds."""
 
 
 class Point(NamedTuple):
@@ -65,9 +71,10 @@ def _along_border(a: Point, b: Point) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
-    """A zone: at least three points, edges that do not cross, closed by itself."""
+    """A zone: at least three points, edges that do not cross, closed by itself. `name`: "" for none."""
 
     points: tuple[Point, ...]
+    name: str = ""
 
     def contains(self, p: Point) -> bool:
         """Whether p is inside (even-odd rule). Points beyond the frame's border are allowed."""
@@ -119,11 +126,12 @@ class Line:
     """A directed line from a to b. Walking from a to b, "in" is towards the left-hand side.
 
     So a line drawn from left to right across the picture counts those who move up as in, those who
-    move down as out.
+    move down as out. `name`: "" for none.
     """
 
     a: Point
     b: Point
+    name: str = ""
 
     def offset(self, p: Point) -> float:
         """Signed distance of p from the endless line, fractions; above 0 on the left ("in") side."""
@@ -144,13 +152,19 @@ def distance_to_segment(p: Point, a: Point, b: Point) -> float:
 
 
 def parse_polygon(value: object) -> Polygon:
-    """A polygon from JSON: `[[x, y], …]`. Raises ValueError with a sentence for the user."""
-    points = _parse_points(value, "a zone")
+    """A polygon from JSON: `[[x, y], …]` or `{"name": …, "points": [[x, y], …]}`.
+
+    Raises ValueError with a sentence for the user. static/editor-geometry.js says the same in the browser;
+    tests/domain/shapes.json holds both to it.
+    """
+    name, points = _parse_shape(value, "a zone")
     if len(points) > 1 and points[0] == points[-1]:
         points = points[:-1]
     if len(points) < 3:
         raise ValueError("a zone needs at least three points")
-    polygon = Polygon(points)
+    if len(points) > MAX_POINTS:
+        raise ValueError(f"a zone has at most {MAX_POINTS} points, not {len(points)}")
+    polygon = Polygon(points, name)
     crossing = polygon.crossing_edges()
     if crossing is not None:
         i, j = crossing
@@ -161,28 +175,59 @@ def parse_polygon(value: object) -> Polygon:
 
 
 def parse_line(value: object) -> Line:
-    """A directed line from JSON: `[[x1, y1], [x2, y2]]`. Raises ValueError for the user."""
-    points = _parse_points(value, "a line")
+    """A directed line from JSON: `[[x1, y1], [x2, y2]]`, or with a name as in `parse_polygon`.
+
+    Raises ValueError with a sentence for the user.
+    """
+    name, points = _parse_shape(value, "a line")
     if len(points) != 2:
         raise ValueError(f"a line needs exactly two points, not {len(points)}")
     if math.dist(*points) < 1e-6:
         raise ValueError("the two points of a line must differ")
-    return Line(*points)
+    return Line(*points, name)
 
 
-def _parse_points(value: object, what: str) -> tuple[Point, ...]:
+def _parse_shape(value: object, what: str) -> tuple[str, tuple[Point, ...]]:
+    """Name and points. `what`: "a zone" or "a line", for the message."""
+    name = ""
+    if isinstance(value, Mapping):
+        unknown = sorted(str(key) for key in value if key not in ("name", "points"))
+        if unknown:
+            raise ValueError(f"{what} has a name and points, and nothing called {_shown(unknown[0])}")
+        name = _parse_name(value.get("name", ""))
+        value = value.get("points")
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise ValueError(f"{what} is a list of points, each [x, y]")
-    return tuple(_parse_point(item) for item in value)
+        raise ValueError(
+            f'{what} is a list of points, each [x, y], or {{"name": "…", "points": [[x, y], …]}}'
+        )
+    return name, tuple(_parse_point(number, item) for number, item in enumerate(value, 1))
 
 
-def _parse_point(value: object) -> Point:
+def _parse_name(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"a name is text, not {_shown(value)}")
+    name = " ".join(value.split())
+    if len(name) > NAME_LENGTH:
+        raise ValueError(f"a name of {len(name)} characters is too long; {NAME_LENGTH} fit")
+    if not name.isprintable():
+        raise ValueError("the name contains a character that cannot be shown")
+    return name
+
+
+def _parse_point(number: int, value: object) -> Point:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        raise ValueError(f"a point is [x, y], not {value!r}")
+        raise ValueError(f"point {number}: a point is [x, y], not {_shown(value)}")
     x, y = value
-    for number in (x, y):
-        if isinstance(number, bool) or not isinstance(number, (int, float)):
-            raise ValueError(f"a coordinate is a number, not {number!r}")
-        if not 0 <= number <= 1:
-            raise ValueError(f"{number} lies outside the picture: coordinates are fractions from 0 to 1")
+    for part in (x, y):
+        if isinstance(part, bool) or not isinstance(part, (int, float)):
+            raise ValueError(f"point {number}: a coordinate is a number, not {_shown(part)}")
+        if not 0 <= part <= 1:
+            outside = f"{_shown(part)} lies outside the picture"
+            raise ValueError(f"point {number}: {outside}: coordinates are fractions from 0 to 1")
     return Point(float(x), float(y))
+
+
+def _shown(value: object) -> str:
+    """A value as it was typed, shortened."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 40 else f"{text[:40]}…"

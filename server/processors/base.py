@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from server.domain.detections import LABELS
 from server.domain.events import Event
 from server.domain.geometry import Box, Line, Point, Polygon, parse_line, parse_polygon
+from server.domain.shapes import name_clash, parse_shapes
 from server.domain.tracks import Track
 from server.errors import InvalidInput
 
@@ -29,6 +30,8 @@ class BaseProcessor(ABC):
     """The name in the database, the API and files."""
     title: ClassVar[str]
     """What it does, in a few words, for /admin."""
+    about: ClassVar[str] = ""
+    """What it counts and how, in a few sentences for the person who sets it up."""
     uses_zones: ClassVar[bool] = True
     uses_lines: ClassVar[bool] = False
     metric: ClassVar[str] = ""
@@ -47,6 +50,9 @@ class BaseProcessor(ABC):
             raise InvalidInput("zones", f"a {self.kind} processor has no zones")
         if self.lines and not self.uses_lines:
             raise InvalidInput("lines", f"a {self.kind} processor has no lines")
+        clash = name_clash(self.zones, self.lines)
+        if clash is not None:
+            raise InvalidInput(*clash)
         if (
             isinstance(confidence, bool)
             or not isinstance(confidence, (int, float))
@@ -93,6 +99,10 @@ class BaseProcessor(ABC):
     def process(self, ts_us: int, tracks: Sequence[Track]) -> list[Event]:
         """What the tracks of the frame captured at ts_us mean. Called for each frame, in order."""
 
+    def occupancy(self) -> int | None:
+        """How many are there now; None for kinds that do not count what is there."""
+        return None
+
     @abstractmethod
     def forget(self) -> None:
         """All tracks are void: a gap was too long for any of them. `begin` follows."""
@@ -107,12 +117,7 @@ class BaseProcessor(ABC):
 
 
 def _parse_list(field: str, values: object, parse: Callable[[object], T]) -> tuple[T, ...]:
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        raise InvalidInput(field, "a list")
-    parsed = []
-    for number, value in enumerate(values, 1):
-        try:
-            parsed.append(parse(value))
-        except ValueError as error:
-            raise InvalidInput(field, f"number {number}: {error}") from error
-    return tuple(parsed)
+    try:
+        return parse_shapes(values, parse)
+    except ValueError as error:
+        raise InvalidInput(field, str(error)) from error

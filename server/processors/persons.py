@@ -24,6 +24,10 @@ class Persons(BaseProcessor):
 
     kind = "persons"
     title = "Persons: how many are in a zone"
+    about = (
+        "Counts who is there: the people inside its zones, or in the whole picture where it has none. "
+        "Somebody who stands in two zones counts once."
+    )
     metric = "objects"
 
     def __init__(self, *, zones: object, lines: object, options: object, confidence: object) -> None:
@@ -51,6 +55,10 @@ class Persons(BaseProcessor):
                     since_us = min(since_us, track.first_us)
                 self._place(track)
         return self._changes(since_us)
+
+    def occupancy(self) -> int:
+        """See `BaseProcessor.occupancy`."""
+        return self._count
 
     def forget(self) -> None:
         """See `BaseProcessor.forget`."""

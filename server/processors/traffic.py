@@ -52,6 +52,11 @@ class Traffic(BaseProcessor):
 
     kind = "traffic"
     title = "Traffic: how many pass a zone of exit or a line"
+    about = (
+        "Counts who passes. Draw a line where people walk across: each crossing counts, as in or as out. "
+        "Draw a zone over the way out, such as a strip along the picture's edge: whoever walks into it, or "
+        "out of the picture through it, has passed, once."
+    )
     uses_lines = True
     metric = "traffic"
 
@@ -185,12 +190,11 @@ class Traffic(BaseProcessor):
 
     def _pass(self, ts_us: int, track: Track, index: int) -> Event:
         direction = None if self.lines else "out"
-        return _event(ts_us, track, f"zone {index + 1}", direction, passes=1)
+        return _event(ts_us, track, f"zone {index + 1}", self.zones[index].name, direction, passes=1)
 
     def _crossing(self, ts_us: int, track: Track, index: int, side: int) -> Event:
-        return _event(
-            ts_us, track, f"line {index + 1}", "in" if side > 0 else "out", passes=0 if self.zones else 1
-        )
+        direction, passes = "in" if side > 0 else "out", 0 if self.zones else 1
+        return _event(ts_us, track, f"line {index + 1}", self.lines[index].name, direction, passes)
 
 
 def _way_out(track: Track, course: _Course) -> Point | None:
@@ -214,13 +218,14 @@ def _far_enough(moved: Point, box: Box, beyond: Point) -> bool:
     return math.fabs(across) >= ENTRY_SHARE
 
 
-def _event(ts_us: int, track: Track, zone: str, direction: str | None, passes: int) -> Event:
+def _event(ts_us: int, track: Track, numbered: str, name: str, direction: str | None, passes: int) -> Event:
+    """`numbered`: the shape by its number. The key goes by it, so that a new name makes no new event."""
     return Event(
         ts_us=ts_us,
-        key=f"{ts_us}.{track.id}.{zone.replace(' ', '')}",
+        key=f"{ts_us}.{track.id}.{numbered.replace(' ', '')}",
         direction=direction,
         passes=passes,
         track=track.id,
-        zone=zone,
+        zone=name or numbered,
         score=round(track.best_score, 3),
     )
