@@ -9,24 +9,29 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from flask import Response, abort, flash, request
+from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_admin.contrib.sqla import ModelView
 from flask_admin.helpers import is_form_submitted
 from markupsafe import Markup
+from sqlalchemy import ColumnElement
 from wtforms import Form
 
-from server.errors import HypersightError, InvalidInput
+from server.errors import HypersightError, InvalidInput, NotFound
 from server.extensions import db
 from server.services.clocktime import format_time
 from server.web.admin.export import Exported, stream
 from server.web.admin.filters import ChoiceFilter
-from server.web.admin.page import Page, local_time, settings
+from server.web.admin.page import Page, local_time, viewer_zone
 from server.web.auth import is_administrator
 from server.web.forms import put_invalid
 
 _FILTER = re.compile(r"flt\d*_(\w+)")
 _MAX_PAGE = 1_000_000
 _MAX_ID = 2**63 - 1
+_NEEDS = {"create_view": "can_create", "edit_view": "can_edit", "delete_view": "can_delete"}
+"""What a page that changes something asks of a view."""
+_OF_ONE_ROW = ("edit_view", "delete_view", "details_view")
 
 
 def _json_cell(view: Any, value: Any, name: str) -> Markup:
@@ -37,7 +42,8 @@ class TableView(Page, ModelView):  # type: ignore[misc]
     """A table: list with search, filters and export, details, and forms that save through a service.
 
     A view sets `model`, `noun` and the columns; one that can be changed also overrides `save_new`,
-    `save` and `remove`, whose InvalidInput is shown at its field.
+    `save` and `remove`, whose InvalidInput is shown at its field. One whose rows belong to cameras overrides
+    `only_visible` and `sees`: a row that somebody may not see is not there for them, on any page.
     """
 
     model_class: ClassVar[type[Any]]
@@ -75,6 +81,47 @@ class TableView(Page, ModelView):  # type: ignore[misc]
     can_edit = can_create
     can_delete = can_create
 
+    def only_visible(self) -> ColumnElement[bool] | None:
+        """A WHERE clause for the rows that this person sees; None where everybody sees all."""
+        return None
+
+    def sees(self, row: Any) -> bool:
+        """Whether this person sees the row; agrees with `only_visible`."""
+        return True
+
+    def _handle_view(self, name: str, **kwargs: Any) -> ResponseReturnValue | None:
+        """Before each page: what one may not see is not there (404), nor may one change all that one sees."""
+        refused: ResponseReturnValue | None = super()._handle_view(name, **kwargs)
+        if refused is not None:
+            return refused
+        if not self.changeable and name in _NEEDS:
+            abort(404)
+        if name in _OF_ONE_ROW:
+            given = request.form if name == "delete_view" else request.args
+            if self.get_one(given.get("id", "")) is None:
+                raise NotFound(
+                    f"There is no such {self.noun}, or it is not among what you were given to see."
+                )
+        if name in _NEEDS and not getattr(self, _NEEDS[name]):
+            abort(403, self.refusal())
+        return None
+
+    def refusal(self) -> str:
+        """Why somebody who sees a row may not change it."""
+        return f"Your account may look at this {self.noun} and not change it. Ask an administrator."
+
+    def get_query(self) -> Any:
+        """Rows that this person sees."""
+        return self._narrowed(super().get_query())
+
+    def get_count_query(self) -> Any:
+        """How many those are."""
+        return self._narrowed(super().get_count_query())
+
+    def _narrowed(self, query: Any) -> Any:
+        clause = self.only_visible()
+        return query if clause is None else query.filter(clause)
+
     def title_of(self, row: Any) -> str:
         """A row in words."""
         return f"{self.noun} {row}"
@@ -96,11 +143,12 @@ class TableView(Page, ModelView):  # type: ignore[misc]
         raise NotImplementedError
 
     def get_one(self, id: Any) -> Any:
-        """The row, or None: also for what is no id at all."""
+        """The row, or None: for what is no id at all, or of a row that this person may not see."""
         text = str(id)
         if not text.isascii() or not text.isdigit() or int(text) > _MAX_ID:
             return None
-        return db.session.get(self.model, int(text))
+        row = db.session.get(self.model, int(text))
+        return row if row is not None and self.sees(row) else None
 
     def validate_form(self, form: Form) -> bool:
         """Whether the form was sent. What is in it is checked in one go when it is saved."""
@@ -167,7 +215,7 @@ class TableView(Page, ModelView):  # type: ignore[misc]
             abort(404)
         columns = [(name, str(label)) for name, label in self.get_export_columns()]
         rows = self.export_rows()
-        stamp = local_time(datetime.now(settings().timezone)).replace(" ", "_").replace(":", "")
+        stamp = local_time(datetime.now(viewer_zone())).replace(" ", "_").replace(":", "")
         name = f"{self.endpoint}_{stamp}.{export_type}"
         return stream(Exported(name, export_type, columns, rows, self._exported_value))
 
@@ -193,7 +241,7 @@ class TableView(Page, ModelView):  # type: ignore[misc]
         formatter = (self.column_formatters_export or {}).get(name)
         value = formatter(self, None, row, name) if formatter else self._get_field_value(row, name)
         if isinstance(value, datetime):
-            return format_time(value, settings().timezone, with_offset=True)
+            return format_time(value, viewer_zone(), with_offset=True)
         return value
 
     def _show(self, form: Form, error: HypersightError) -> None:

@@ -8,6 +8,7 @@ from flask import g, request
 from flask_admin.contrib.sqla.filters import BooleanEqualFilter
 from flask_admin.form import BaseForm
 from markupsafe import Markup
+from sqlalchemy import ColumnElement
 from wtforms import BooleanField, Form, HiddenField, IntegerField, SelectField, StringField
 from wtforms.validators import InputRequired
 
@@ -17,6 +18,7 @@ from server.services import cameras
 from server.services.naming import NAME_LENGTH
 from server.services.status import CameraStatus, camera_statuses
 from server.web.admin.base import TableView
+from server.web.auth import current_rights
 from server.web.forms import NumberField
 
 
@@ -110,6 +112,20 @@ class CameraView(TableView):
 
     def __init__(self) -> None:
         super().__init__("Cameras", "camera")
+
+    @property
+    def can_edit(self) -> bool:
+        """Administrators and operators; each sees only what they may change. Making and deleting cameras
+        is for administrators."""
+        return current_rights().operates
+
+    def only_visible(self) -> ColumnElement[bool] | None:
+        """The cameras that this person was given."""
+        return current_rights().visible(Camera.id)
+
+    def sees(self, row: Camera) -> bool:
+        """Whether it is one of those."""
+        return current_rights().sees(row.id)
 
     def status_of(self, row: Camera) -> CameraStatus:
         """The camera's state; one query for all of a page's cameras."""

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import selectinload
 
 from server.extensions import db
@@ -22,6 +22,7 @@ from server.web.admin.filters import (
     processor_choices,
 )
 from server.web.admin.page import local_time
+from server.web.auth import current_rights
 
 _EXPORT_ROWS = 2_000
 """Rows read at once for an export."""
@@ -99,7 +100,16 @@ class EventView(TableView):
 
     def get_query(self) -> Any:
         """Events with their processor and camera, in two statements."""
-        return db.session.query(ProcessorEvent).options(_RELATED)
+        return self._narrowed(db.session.query(ProcessorEvent).options(_RELATED))
+
+    def only_visible(self) -> ColumnElement[bool] | None:
+        """Events of the cameras that this person was given."""
+        rights = current_rights()
+        return None if rights.cameras is None else rights.visible_processors(ProcessorEvent.processor_id)
+
+    def sees(self, row: ProcessorEvent) -> bool:
+        """Whether it is one of those."""
+        return current_rights().sees(row.processor.camera_id)
 
     def title_of(self, row: ProcessorEvent) -> str:
         """An event by its number."""

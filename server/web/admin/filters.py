@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from flask import current_app
 from flask_admin.contrib.sqla.filters import BaseSQLAFilter
 from sqlalchemy import select
 
@@ -16,6 +15,8 @@ from server.extensions import db
 from server.models import Camera, Processor
 from server.services.cameras import kinds
 from server.services.clocktime import parse_time
+from server.web.admin.page import viewer_zone
+from server.web.auth import current_rights
 
 Choices = list[tuple[str, str]]
 
@@ -67,7 +68,7 @@ class KindFilter(ChoiceFilter):
 
 
 class TimeFilter(BaseSQLAFilter):  # type: ignore[misc]
-    """Rows from a time on, or before one; times without offset are in the configured zone."""
+    """Rows from a time on, or before one; times without offset are in the viewer's zone."""
 
     def __init__(self, column: Any, name: str, compare: Callable[[Any, Any], Any]) -> None:
         super().__init__(column, name, data_type="datetime-local")
@@ -76,7 +77,7 @@ class TimeFilter(BaseSQLAFilter):  # type: ignore[misc]
     def clean(self, value: str) -> datetime:
         """The moment. Raises ValueError."""
         try:
-            return parse_time(self.name, value, current_app.extensions["hypersight"].timezone).utc
+            return parse_time(self.name, value, viewer_zone()).utc
         except InvalidInput as error:
             raise ValueError(str(error)) from error
 
@@ -90,16 +91,19 @@ class TimeFilter(BaseSQLAFilter):  # type: ignore[misc]
 
 
 def camera_choices() -> Choices:
-    """All cameras."""
-    rows = db.session.execute(select(Camera.id, Camera.name).order_by(Camera.name))
+    """The cameras that this person sees."""
+    rows = db.session.execute(
+        select(Camera.id, Camera.name).where(current_rights().visible(Camera.id)).order_by(Camera.name)
+    )
     return [(str(key), name) for key, name in rows]
 
 
 def processor_choices() -> Choices:
-    """All processors, each with its camera."""
+    """Their processors, each with its camera."""
     rows = db.session.execute(
         select(Processor.id, Processor.name, Camera.name)
         .join(Camera, Camera.id == Processor.camera_id)
+        .where(current_rights().visible(Camera.id))
         .order_by(Camera.name, Processor.name)
     )
     return [(str(key), f"{camera}: {name}") for key, name, camera in rows]

@@ -9,6 +9,7 @@ from server.extensions import db
 from server.models import Processor
 from server.services.status import CameraStatus, camera_statuses
 from server.web.admin.page import Page
+from server.web.auth import current_rights
 
 
 class HomeView(Page, AdminIndexView):  # type: ignore[misc]
@@ -20,7 +21,9 @@ class HomeView(Page, AdminIndexView):  # type: ignore[misc]
         processors: dict[int, list[Processor]] = {}
         for processor in db.session.scalars(select(Processor).order_by(Processor.name)):
             processors.setdefault(processor.camera_id, []).append(processor)
-        cameras = sorted(camera_statuses().values(), key=_attention)
+        rights = current_rights()
+        seen = [camera for camera in camera_statuses().values() if rights.sees(camera.id)]
+        cameras = sorted(seen, key=_attention)
         return self.render("hypersight/home.html", cameras=cameras, processors=processors)
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from flask import request
 from flask_admin.contrib.sqla.filters import BooleanEqualFilter
 from flask_admin.form import BaseForm
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from wtforms import BooleanField, Form, HiddenField, SelectField, StringField
 from wtforms.validators import InputRequired
 
@@ -19,6 +19,7 @@ from server.services.metrics import metric_of
 from server.services.naming import NAME_LENGTH
 from server.web.admin.base import TableView
 from server.web.admin.filters import ChoiceFilter, camera_choices, kind_choices
+from server.web.auth import current_rights
 from server.web.forms import JsonField, NumberField
 
 _COORDINATES = (
@@ -115,6 +116,22 @@ class ProcessorView(TableView):
     def __init__(self) -> None:
         super().__init__("Processors", "processor")
 
+    @property
+    def can_create(self) -> bool:
+        """Administrators and operators; each sees only what they may change."""
+        return current_rights().operates
+
+    can_edit = can_create
+    can_delete = can_create
+
+    def only_visible(self) -> ColumnElement[bool] | None:
+        """Processors of the cameras that this person was given."""
+        return current_rights().visible(Processor.camera_id)
+
+    def sees(self, row: Processor) -> bool:
+        """Whether it is one of those."""
+        return current_rights().sees(row.camera_id)
+
     def title_of(self, row: Processor) -> str:
         """A processor with what cannot be changed about it."""
         return f"processor {row} ({row.kind}, camera {row.camera})"
@@ -136,7 +153,11 @@ class ProcessorView(TableView):
         form = super().create_form(obj)
         form.camera.choices = [
             (str(key), name)
-            for key, name in db.session.execute(select(Camera.id, Camera.name).order_by(Camera.name))
+            for key, name in db.session.execute(
+                select(Camera.id, Camera.name)
+                .where(current_rights().visible(Camera.id))
+                .order_by(Camera.name)
+            )
         ]
         form.kind.choices = cameras.kinds()
         if request.method == "GET" and request.args.get("camera"):
@@ -155,6 +176,8 @@ class ProcessorView(TableView):
         """See `TableView`."""
         camera = form.camera.data
         key = int(camera) if camera.isascii() and camera.isdigit() and len(camera) < 10 else 0
+        # A camera that this person does not see is not there for them: the service says "choose a camera".
+        key = key if current_rights().may_change(key) else 0
         return cameras.create_processor(key, form.kind.data, _given(form))
 
     def save(self, form: Form, row: Processor) -> None:
