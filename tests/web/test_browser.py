@@ -127,22 +127,63 @@ def test_deleting_asks_first(page: Any) -> None:
     page.get_by_label("Name").fill("Entrance")
     page.get_by_label("Stream URL").fill("/clips/entrance.mp4")
     save(page)
-    questions: list[str] = []
-
-    def answer(yes: bool) -> Any:
-        def reply(dialog: Any) -> None:
-            questions.append(dialog.message)
-            dialog.accept() if yes else dialog.dismiss()
-
-        return reply
-
-    page.once("dialog", answer(False))
-    page.get_by_role("button", name="Delete").click()
+    delete = page.get_by_role("main").get_by_role("button", name="Delete")
+    question = page.get_by_role("alertdialog")
+    for no in (lambda: page.keyboard.press("Escape"), question.get_by_role("button", name="Cancel").click):
+        delete.click()
+        assert "Entrance" in question.inner_text()
+        no()
+        question.wait_for(state="detached")
+        assert delete.evaluate("button => button === document.activeElement")
+    page.reload()
     page.locator("td.col-name", has_text="Entrance").wait_for()
-    page.once("dialog", answer(True))
-    page.get_by_role("button", name="Delete").click()
+    delete.click()
+    question.get_by_role("button", name="Delete").click()
     page.get_by_text("No camera yet").wait_for()
-    assert len(questions) == 2 and "Entrance" in questions[0]
+
+
+def test_what_is_wrong_with_a_form_comes_first_and_leads_to_its_field(page: Any) -> None:
+    sign_in(page)
+    page.goto("/admin/camera/new/")
+    page.get_by_label("Name").fill("Entrance")
+    page.get_by_label("Analysed frames").fill("1000")
+    save(page)
+    summary = page.locator("[data-errors]")
+    summary.wait_for()
+    assert summary.evaluate("element => element === document.activeElement")
+    assert page.title().startswith("Error: New camera")
+    links = summary.get_by_role("link")
+    assert links.all_inner_texts()[0] == "Stream URL"
+    links.first.click()
+    assert page.get_by_label("Stream URL").evaluate("field => field === document.activeElement")
+    assert page.get_by_label("Name").input_value() == "Entrance"
+    assert page.get_by_label("Analysed frames").input_value() == "1000"
+
+
+def test_the_menu_of_a_phone_closes_by_escape(page: Any) -> None:
+    sign_in(page)
+    menu = page.get_by_role("button", name="Menu")
+    links = page.get_by_role("navigation", name="Main").get_by_role("link")
+    if not menu.is_visible():
+        assert links.first.is_visible()
+        return
+    assert not links.first.is_visible()
+    menu.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert links.first.evaluate("link => link === document.activeElement")
+    page.keyboard.press("Escape")
+    assert not links.first.is_visible()
+    assert menu.evaluate("button => button === document.activeElement")
+
+
+def test_the_keyboard_may_skip_the_menu(page: Any) -> None:
+    sign_in(page)
+    page.goto("/admin/camera/")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.get_by_role("main").locator(":focus").count() == 1
 
 
 def test_every_page_fits_its_screen_and_is_reached_by_the_menu(page: Any) -> None:
