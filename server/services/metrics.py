@@ -131,12 +131,15 @@ def _observed_share(processor_id: int, start: datetime, stop: datetime, now: dat
         return 0.0
     rows = db.session.execute(
         select(Observation.start, Observation.stop, Observation.ended).where(
-            Observation.processor_id == processor_id, _may_reach(start, now), Observation.start < stop
+            Observation.processor_id == processor_id, may_reach(start, now), Observation.start < stop
         )
     )
-    spans = [(max(row.start, start), min(_reach(row.stop, row.ended, now), stop)) for row in rows]
-    covered = _union(spans)
-    whole = stop - start
+    spans = [(max(row.start, start), min(reach(row.stop, row.ended, now), stop)) for row in rows]
+    return share(_union(spans), stop - start)
+
+
+def share(covered: timedelta, whole: timedelta) -> float:
+    """How much of `whole` (more than nothing) is covered, 0..1, to six digits."""
     if covered >= whole:
         return 1.0
     # Never rounded to "nothing" or "all": both mean something else.
@@ -146,21 +149,23 @@ def _observed_share(processor_id: int, start: datetime, stop: datetime, now: dat
 def _span_at(processor_id: int, at: datetime, now: datetime) -> Observation | None:
     spans = db.session.scalars(
         select(Observation)
-        .where(Observation.processor_id == processor_id, _may_reach(at, now), Observation.start <= at)
+        .where(Observation.processor_id == processor_id, may_reach(at, now), Observation.start <= at)
         .order_by(Observation.start.desc(), Observation.id.desc())
     )
-    return next((span for span in spans if _reach(span.stop, span.ended, now) >= at), None)
+    return next((span for span in spans if reach(span.stop, span.ended, now) >= at), None)
 
 
-def _may_reach(moment: datetime, now: datetime) -> ColumnElement[bool]:
-    """A condition the index (processor_id, stop) serves; `_reach` decides exactly."""
+def may_reach(moment: datetime, now: datetime) -> ColumnElement[bool]:
+    """Whether an observation may go on to a moment: a condition that the index (processor_id, stop)
+    serves; `reach` decides exactly."""
     return and_(
         Observation.stop >= min(moment, now - OPEN_SPAN_GRACE),
         or_(Observation.stop >= moment, Observation.ended.is_(None)),
     )
 
 
-def _reach(stop: datetime, ended: str | None, now: datetime) -> datetime:
+def reach(stop: datetime, ended: str | None, now: datetime) -> datetime:
+    """Until when an observation goes that was stored with this end."""
     going_on = ended is None and now - stop < OPEN_SPAN_GRACE
     return max(stop, now) if going_on else stop
 
