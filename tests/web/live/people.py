@@ -67,6 +67,15 @@ class Person:
         """Whether nothing sticks out sideways."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
+    def main(self) -> str:
+        """The words of the page without its menu."""
+        return str(self.page.get_by_role("main").inner_text())
+
+    def before(self, first: str, second: str) -> bool:
+        """Whether the page shows one text above another."""
+        words = self.main()
+        return -1 < words.find(first) < words.find(second)
+
     def body(self) -> str:
         """The words on the page."""
         return str(self.page.locator("body").inner_text())

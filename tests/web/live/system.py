@@ -22,7 +22,7 @@ from server.config import INSTANCE_VARIABLE, load_settings
 from server.extensions import db
 from server.launcher.arguments import Options
 from server.launcher.programs import programs
-from server.models import Camera, ProcessorEvent
+from server.models import Camera, Processor, ProcessorEvent
 from server.services.accounts import create_user
 from server.services.cameras import (
     CameraInput,
@@ -157,6 +157,13 @@ class System(Fleet):
         count = select(func.count()).where(ProcessorEvent.processor_id == processor_id)
         with Session(self.engine) as session:
             return session.scalar(count) or 0
+
+    def row(self, processor_id: int) -> Processor:
+        """A processor as it is stored."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            found = session.get(Processor, processor_id)
+            assert found is not None
+            return found
 
     def await_watching(self, camera_id: int) -> None:
         """Wait until its pictures are analysed."""
