@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from server.domain.events import Event
@@ -16,6 +16,7 @@ from server.extensions import db
 from server.models import Camera, ClipImport, Observation, Processor, ProcessorEvent
 from server.services.naming import unique_name
 from server.services.recordings import Entry, Report
+from server.services.rollups import spoil
 from server.services.transactions import translated, writing
 
 ENDED = "import"
@@ -104,6 +105,7 @@ def store(camera_id: int, file_name: str, digest: str, report: Report) -> Stored
         if camera is None:
             raise NotFound(f"there is no camera {camera_id} any more")
         ids, created = _match(session, camera, report.entries)
+        _spoil(session, camera_id, digest, report)
         old = session.execute(
             delete(ClipImport).where(ClipImport.camera_id == camera_id, ClipImport.digest == digest)
         )
@@ -135,6 +137,28 @@ def store(camera_id: int, file_name: str, digest: str, report: Report) -> Stored
         _insert(session, Observation, spans)
         replaced = bool(old.rowcount)  # type: ignore[attr-defined]
     return Stored(len(events), len(spans), replaced, tuple(created))
+
+
+def _spoil(session: Session, camera_id: int, digest: str, report: Report) -> None:
+    """Throw away roll-ups of the time that the recording, or an earlier import of it, has something for.
+
+    Before any event is inserted: MariaDB would lock the processors' rows for those, and two that hold such
+    a lock could not both go on to change them.
+    """
+    moments = [us_to_datetime(report.anchor_us), us_to_datetime(report.end_us)]
+    moments += [us_to_datetime(event.ts_us) for _, event in report.events]
+    moments += [us_to_datetime(us) for span in report.spans for us in (span.start_us, span.stop_us)]
+    old = select(ClipImport.id).where(ClipImport.camera_id == camera_id, ClipImport.digest == digest)
+    for columns, clip in (
+        ((ClipImport.start, ClipImport.stop), ClipImport.id),
+        ((ProcessorEvent.ts, ProcessorEvent.ts), ProcessorEvent.clip_import_id),
+        ((Observation.start, Observation.stop), Observation.clip_import_id),
+    ):
+        first, last = columns
+        row = session.execute(select(func.min(first), func.max(last)).where(clip.in_(old))).one()
+        moments += [moment for moment in row if moment is not None]
+    ids = session.scalars(select(Processor.id).where(Processor.camera_id == camera_id)).all()
+    spoil(session, ids, min(moments), max(moments))
 
 
 def _match(session: Session, camera: Camera, entries: Sequence[Entry]) -> tuple[list[int], list[str]]:
