@@ -53,6 +53,11 @@ class HttpSource:
         self._formats: Formats | None = None
 
     @property
+    def is_playlist(self) -> bool:
+        """Whether it turned out to be HLS, once it is open."""
+        return self._hls is not None
+
+    @property
     def stall_seconds(self) -> float:
         """Seconds without a part after which something is wrong."""
         if self._hls is not None:
@@ -114,6 +119,10 @@ class HttpSource:
                 video = replace(current, rate=0.0) if is_timeless(container) else current
             yield from self._line.add(packet, base, video)
         raise SourceError(f"{self._client.what}: ended the connection")
+
+    def hurry(self) -> None:
+        """Give out all at once, for somebody to whom its exact time is nothing."""
+        self._line.holds = False
 
     def close(self) -> None:
         """Hang up."""

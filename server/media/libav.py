@@ -24,6 +24,9 @@ MOST_PIXELS = 40_000_000
 LIMITS = {"max_pixels": str(MOST_PIXELS)}
 """Options for all that is opened, since libav decodes a little to learn what a stream is."""
 
+_TEXTS = frozenset({"ansi", "bintext", "idf", "xbin"})
+"""What libav draws letters with: it takes any text file for a film of them."""
+
 _REASONS: tuple[tuple[type[Exception], str, bool], ...] = (
     (FileNotFoundError, "there is no such file", True),
     (PermissionError, "the server may not read it", True),
@@ -53,6 +56,8 @@ def first_video_stream(container: av.container.InputContainer, what: str) -> av.
     context = streams[0].codec_context
     if context is None:
         raise SourceError(f"{what}: its video is of a kind that cannot be decoded here")
+    if context.name in _TEXTS:
+        raise SourceError(f"{what}: this is a text and not a video that can be read", retryable=False)
     if context.width * context.height > MOST_PIXELS:
         raise SourceError(
             f"{what}: its picture claims to be {context.width} x {context.height}; "

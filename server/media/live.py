@@ -70,6 +70,9 @@ class LiveLine:
         self._times: Timestamps | None = None
         self._builder: PartBuilder | None = None
         self._video: VideoFormat | None = None
+        self.holds = True
+        """Whether packets wait until it is known how late the first came. Without, times may be wrong by as
+        much as a burst is long."""
         self._held: list[_Held] = []
         self._front: tuple[int, float] | None = None
         self._steady = 0
@@ -125,7 +128,7 @@ class LiveLine:
     def _settled(self) -> bool:
         """Whether the burst of older pictures that a connection may begin with is over."""
         first, last = self._held[0], self._held[-1]
-        if self._date_origin_us is not None:
+        if self._date_origin_us is not None or not self.holds:
             return True
         if last.tick is None and last.mono_s - first.mono_s < HOLD_S:
             return len(self._held) >= UNSTAMPED_PACKETS
