@@ -1,0 +1,312 @@
+"""Pictures in, HLS out, by an ffmpeg of its own process that can die or hang without anybody noticing.
+
+The directory holds `index.m3u8`, an init file and segments of one second in fMP4. All names but that of the
+playlist begin anew with every ffmpeg, so that nothing old is ever taken for something new.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import re
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import cv2
+import ffmpeg
+import numpy as np
+import numpy.typing as npt
+
+from server.clock import Clock
+from server.domain.video import Picture
+from server.errors import ConfigError
+from server.log import CameraLogger, redact
+from server.media.ffmpeg import hls_abilities
+from server.media.pacing import Pacer
+
+PLAYLIST = "index.m3u8"
+FILE_NAME = re.compile(r"index\.m3u8|init-\d{1,20}\.mp4|\d{1,20}-\d{1,20}\.m4s")
+"""Every name that somebody may ask for."""
+_OURS = re.compile(rf"(?:{FILE_NAME.pattern})(?:\.tmp)?")
+
+SEGMENT_SECONDS = 1
+LIST_SIZE = 8
+"""Segments in the playlist; as many again are kept for whoever has read it just before."""
+STUCK_SECONDS = 10.0
+"""An ffmpeg that has taken nothing for so long hangs and is killed."""
+STOP_SECONDS = 2.0
+"""How long an ffmpeg may take to end once its input has."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Pauses before another ffmpeg is started after one has died; in seconds, doubling."""
+HEALTHY_SECONDS = 30.0
+"""Pauses begin from the first again after an ffmpeg has run for so long."""
+_PIPE_BYTES = 1 << 20
+_SAID_LINES, _SAID_LENGTH = 8, 300
+_SPEAKER = re.compile(r"^\[[^\]]* @ 0x[0-9a-f]+\] ")
+_FLAGS = ("delete_segments", "independent_segments", "program_date_time", "temp_file", "omit_endlist")
+"""HLS flags that are set where this ffmpeg knows them; none of them came with its first version."""
+
+Draw = Callable[[], Picture]
+"""Makes the picture; called in the encoder's thread, and only if it is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Even width and height in pixels, pictures a second, thousands of bits a second."""
+
+    width: int
+    height: int
+    fps: float
+    kbps: int
+
+
+class PreviewEncoder:
+    """Encodes in a thread of its own. `offer` and `tend` never wait."""
+
+    def __init__(
+        self, binary: str, directory: Path, encoding: Encoding, clock: Clock, log: CameraLogger
+    ) -> None:
+        """directory: made, and emptied of an earlier preview, when it begins; removed at the end."""
+        self.encoding = encoding
+        self._binary = binary
+        self._directory = directory
+        self._clock = clock
+        self._log = log
+        self._pacer = Pacer(encoding.fps)
+        self._jobs: deque[tuple[int, Draw]] = deque(maxlen=max(8, round(encoding.fps)))
+        self._lock = threading.Condition()
+        self._stop = threading.Event()
+        self._stopped_at = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._busy_since: float | None = None
+        self._thread = threading.Thread(target=self._run, name=f"preview {directory.name}", daemon=True)
+        self.trouble = ""
+        """Why there is no picture, in words; empty while all is well."""
+        self.dropped = 0
+        """Pictures that came faster than they were encoded, so far."""
+        self.failures = 0
+        """ffmpegs that died, and pictures that could not be drawn, so far."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def place(self, ts_us: int) -> int | None:
+        """The place of a picture captured then; None where it is not needed. Ask once a picture."""
+        return self._pacer.place(ts_us)
+
+    def offer(self, place: int, draw: Draw) -> None:
+        """Encode a picture. While ffmpeg does not keep up the oldest ones are dropped."""
+        with self._lock:
+            if len(self._jobs) == self._jobs.maxlen:
+                self.dropped += 1
+            self._jobs.append((place, draw))
+            self._lock.notify()
+
+    def tend(self) -> None:
+        """Kill an ffmpeg that hangs. Call it about once a second."""
+        with self._lock:
+            process, since = self._process, self._busy_since
+        now = self._clock.monotonic()
+        stuck = since is not None and now - since > STUCK_SECONDS
+        late = self._stop.is_set() and now - self._stopped_at > STOP_SECONDS
+        if process is not None and (stuck or late):
+            process.kill()
+
+    def stop(self) -> None:
+        """Ask it to end; `ended` says when it has, and `tend` still sees to it until then."""
+        if not self._stop.is_set():
+            self._stopped_at = self._clock.monotonic()
+        self._stop.set()
+        with self._lock:
+            self._lock.notify()
+
+    @property
+    def ended(self) -> bool:
+        """Whether its thread, its ffmpeg and its files are gone."""
+        return not self._thread.is_alive()
+
+    def close(self) -> None:
+        """End it, and wait for that: some `STOP_SECONDS` at most."""
+        self.stop()
+        self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            with self._lock:
+                process = self._process
+            if process is not None:
+                process.kill()
+            self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stop.is_set():
+            started = self._clock.monotonic()
+            try:
+                self._encode()
+            except (OSError, ConfigError) as error:
+                self.failures += 1
+                if self._clock.monotonic() - started > HEALTHY_SECONDS:
+                    pause = FIRST_PAUSE
+                self.trouble = redact(f"The preview cannot be encoded: {error}")
+                self._log.warning("preview: %s; trying again in %.0f s", error, pause)
+                self._clock.wait(self._stop, pause)
+                pause = min(LONGEST_PAUSE, 2 * pause)
+
+    def _encode(self) -> None:
+        """Run one ffmpeg until told to stop. Raises OSError, ConfigError where it cannot go on."""
+        abilities = hls_abilities(self._binary)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        _clear(self._directory, _OURS)
+        run = self._clock.now_us() // 1000
+        said: deque[str] = deque(maxlen=_SAID_LINES)
+        process = subprocess.Popen(
+            command(self._binary, self.encoding, abilities, run),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=self._directory,
+            bufsize=0,
+            # Ctrl+C is for us: it is told by its input's end.
+            start_new_session=True,
+        )
+        assert process.stdin is not None and process.stderr is not None
+        listener = threading.Thread(target=self._listen, args=(process.stderr, said), daemon=True)
+        listener.start()
+        with self._lock:
+            self._process = process
+            self._jobs.clear()
+        try:
+            self._pump(process.stdin)
+        except (OSError, ValueError) as error:
+            process.kill()
+            listener.join(STOP_SECONDS)
+            # The first complaint is the cause, the rest follows from it.
+            raise OSError(said[0] if said else "ffmpeg has ended without a word") from error
+        finally:
+            self._finish(process)
+            listener.join(STOP_SECONDS)
+            _clear(self._directory, _OURS, run)
+
+    def _pump(self, pipe: IO[bytes]) -> None:
+        """Write pictures until told to stop. Raises OSError where the pipe breaks."""
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        last: tuple[int, npt.NDArray[np.uint8]] | None = None
+        while (job := self._next()) is not None:
+            place, draw = job
+            try:
+                packed = np.asarray(cv2.cvtColor(draw(), cv2.COLOR_BGR2YUV_I420), np.uint8)
+            except Exception:  # noqa: BLE001 - logged and counted
+                # The edge of the loop: one picture that cannot be drawn is no reason to end the preview.
+                self.failures += 1
+                self._log.exception("preview: a picture could not be drawn")
+                continue
+            if last is not None:
+                for _ in range(place - last[0] - 1):
+                    self._write(pipe, last[1])
+            self._write(pipe, packed)
+            last = place, packed
+            self.trouble = ""
+
+    def _next(self) -> tuple[int, Draw] | None:
+        with self._lock:
+            while not self._jobs and not self._stop.is_set():
+                self._lock.wait(1.0)
+            return None if self._stop.is_set() else self._jobs.popleft()
+
+    def _write(self, pipe: IO[bytes], packed: npt.NDArray[np.uint8]) -> None:
+        left = packed.data.cast("B")
+        self._busy_since = self._clock.monotonic()
+        while left and not self._stop.is_set():
+            left = left[pipe.write(left) :]
+        self._busy_since = None
+
+    def _finish(self, process: subprocess.Popen[bytes]) -> None:
+        """Its input ends, so it does; one that does not is killed."""
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        with self._lock:
+            self._process, self._busy_since = None, None
+
+    def _listen(self, stderr: IO[bytes], said: deque[str]) -> None:
+        with stderr:
+            for line in stderr:
+                words = redact(_SPEAKER.sub("", line.decode("utf-8", "replace").strip())[:_SAID_LENGTH])
+                if words:
+                    said.append(words)
+                    self._log.debug("ffmpeg: %s", words)
+
+
+def command(binary: str, encoding: Encoding, abilities: frozenset[str], run: int) -> list[str]:
+    """The command line; it writes into the directory it runs in. run: when it starts, ms since 1970."""
+    bits = encoding.kbps * 1000
+    flags = [flag for flag in _FLAGS if flag in abilities]
+    more = {"hls_delete_threshold": LIST_SIZE} if "hls_delete_threshold" in abilities else {}
+    source = ffmpeg.input(
+        "pipe:0",
+        format="rawvideo",
+        pix_fmt="yuv420p",
+        video_size=(encoding.width, encoding.height),
+        framerate=encoding.fps,
+    )
+    output = source.output(
+        PLAYLIST,
+        vcodec="libx264",
+        preset="veryfast",
+        tune="zerolatency",
+        pix_fmt="yuv420p",
+        threads=1,
+        g=max(1, round(encoding.fps * SEGMENT_SECONDS)) + 1,
+        sc_threshold=0,
+        force_key_frames=f"expr:gte(t,n_forced*{SEGMENT_SECONDS})",
+        video_bitrate=bits,
+        maxrate=bits,
+        bufsize=bits,
+        # What OpenCV converts with; without a word players guess, and guess by size.
+        **{
+            "profile:v": "main",
+            "x264-params": "colormatrix=smpte170m:colorprim=smpte170m:transfer=smpte170m",
+        },
+        format="hls",
+        hls_segment_type="fmp4",
+        hls_time=SEGMENT_SECONDS,
+        hls_list_size=LIST_SIZE,
+        hls_flags="+".join(flags),
+        hls_fmp4_init_filename=f"init-{run}.mp4",
+        hls_segment_filename=f"{run}-%d.m4s",
+        # Segments last a second, so numbers that begin with the second of the day we are in never go back.
+        start_number=run // 1000,
+        **more,
+    ).global_args("-hide_banner", "-nostats", "-nostdin", "-loglevel", "error")
+    return [str(word) for word in output.compile(cmd=binary, overwrite_output=True)]
+
+
+def _clear(directory: Path, names: re.Pattern[str], run: int | None = None) -> None:
+    """Remove a preview's files, or those of one run alone, and the directory if nothing else is in it.
+
+    Another worker may have begun there meanwhile: its files stay.
+    """
+    with contextlib.suppress(OSError):
+        for path in list(directory.iterdir()):
+            own = run is None or f"{run}" in path.name or (path.name == PLAYLIST and _names(path, run))
+            if own and names.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        if run is not None:
+            directory.rmdir()
+
+
+def _names(playlist: Path, run: int) -> bool:
+    with contextlib.suppress(OSError):
+        return f"init-{run}.mp4" in playlist.read_text("utf-8", "replace")
+    return False
