@@ -45,6 +45,7 @@ def _harden(response: Response) -> Response:
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
     if for_people() and not (request.endpoint or "").endswith("static"):
-        # Somebody who has signed out must not find the pages by going back.
-        headers["Cache-Control"] = "no-store"
+        # Somebody who has signed out must not find the pages by going back. (Pictures that never change
+        # say themselves how long they are kept.)
+        headers.setdefault("Cache-Control", "no-store")
     return response

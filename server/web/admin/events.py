@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import operator
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
+from flask import Response, abort, request, url_for
+from flask_admin import expose
+from markupsafe import Markup
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import selectinload
 
 from server.extensions import db
 from server.models import Camera, Processor, ProcessorEvent
+from server.web.admin import event_words as words
 from server.web.admin.base import TableView
 from server.web.admin.filters import (
     CameraFilter,
@@ -29,9 +35,24 @@ _EXPORT_ROWS = 2_000
 _RELATED = selectinload(ProcessorEvent.processor).joinedload(Processor.camera)
 """Not joined to the events: a join would keep the database from stopping after a page of an index."""
 
+_KEPT_SECONDS = 365 * 86_400
+"""How long a browser may keep a picture: it never changes."""
+
 
 def _directions() -> list[tuple[str, str]]:
     return [("in", "in"), ("out", "out")]
+
+
+def _link(endpoint: str, row: Camera | Processor) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(url_for(f"{endpoint}.details_view", id=row.id), row.name)
+
+
+def crop_of(event: ProcessorEvent) -> bytes | None:
+    """The picture of an event as JPEG, wherever it lies; None where it is not to be had."""
+    if importlib.util.find_spec("server.services.crops") is None:
+        return None
+    found: bytes | None = importlib.import_module("server.services.crops").read_crop(event)
+    return found
 
 
 class EventView(TableView):
@@ -46,8 +67,25 @@ class EventView(TableView):
     simple_list_pager = True
     column_auto_select_related = False
 
-    column_list = ("ts", "camera", "processor", "direction", "passes", "count", "zone", "track", "score")
-    column_details_list = ("id", *column_list, "kind", "key", "clip_import", "data")
+    list_template = "hypersight/events.html"
+    details_template = "hypersight/event.html"
+    column_list = ("picture", "ts", "what", "camera", "processor", "zone", "score")
+    column_details_list = (
+        "ts",
+        "what",
+        "camera",
+        "processor",
+        "kind",
+        "zone",
+        "passes",
+        "count",
+        "track",
+        "score",
+        "clip_import",
+        "data",
+        "id",
+        "key",
+    )
     column_export_list = (
         "id",
         "ts",
@@ -63,8 +101,15 @@ class EventView(TableView):
         "score",
         "data",
     )
-    column_labels: ClassVar = {"ts": "Time", "count": "People", "clip_import": "From the recording"}
+    column_labels: ClassVar = {
+        "id": "ID",
+        "ts": "Time",
+        "zone": "Where",
+        "count": "People",
+        "clip_import": "From the recording",
+    }
     column_descriptions: ClassVar = {
+        "zone": "Which zone or line",
         "passes": "What it adds to the traffic",
         "count": "How many there are from this moment on",
         "track": "Number of the track it is about",
@@ -82,8 +127,11 @@ class EventView(TableView):
         TimeFilter(ProcessorEvent.ts, "Before", operator.lt),
     )
     column_formatters: ClassVar = {
+        "picture": lambda view, context, row, name: words.picture_cell(row),
         "ts": lambda view, context, row, name: local_time(row.ts, "milliseconds"),
-        "camera": lambda view, context, row, name: row.processor.camera.name,
+        "what": lambda view, context, row, name: words.happened_cell(row),
+        "camera": lambda view, context, row, name: _link("camera", row.processor.camera),
+        "processor": lambda view, context, row, name: _link("processor", row.processor),
         "kind": lambda view, context, row, name: row.processor.kind,
         "clip_import": lambda view, context, row, name: row.clip_import and row.clip_import.file_name,
         "passes": lambda view, context, row, name: row.passes or "",
@@ -114,6 +162,63 @@ class EventView(TableView):
     def title_of(self, row: ProcessorEvent) -> str:
         """An event by its number."""
         return f"event {row.id}"
+
+    def quick_filters(self) -> list[dict[str, Any]]:
+        """Spans that are often wanted: name, address with the other filters kept, and whether it is on."""
+        names = {flt.name: f"flt{index}_{index}" for index, flt in enumerate(self._filters)}
+        start, end = names["From"], names["Before"]
+        kept = {
+            key: value for key, value in request.args.items() if value and key not in (start, end, "page")
+        }
+        now = (request.args.get(start, ""), request.args.get(end, ""))
+        return [
+            {
+                "name": name,
+                "url": self.get_url(
+                    ".index_view", **kept, **{start: since}, **({end: until} if until else {})
+                ),
+                "on": (since, until) == now,
+            }
+            for name, since, until in words.quick_spans(datetime.now(timezone.utc))
+        ]
+
+    def about(self, row: ProcessorEvent) -> dict[str, Any]:
+        """What the page of one event shows besides its columns."""
+        return {
+            "picture": words.picture_of(row, datetime.now(timezone.utc)),
+            "seen": words.seen(row),
+            "chart": words.chart_url(row),
+            "earlier": self._beside(row, later=False),
+            "later": self._beside(row, later=True),
+        }
+
+    def _beside(self, row: ProcessorEvent, *, later: bool) -> int | None:
+        """The event of the same processor next to this one, found through the index."""
+        ts, key = ProcessorEvent.ts, ProcessorEvent.id
+        beyond = (
+            and_(ts >= row.ts, or_(ts > row.ts, key > row.id))
+            if later
+            else and_(ts <= row.ts, or_(ts < row.ts, key < row.id))
+        )
+        order = (ts.asc(), key.asc()) if later else (ts.desc(), key.desc())
+        query = select(key).where(ProcessorEvent.processor_id == row.processor_id, beyond)
+        found: int | None = db.session.scalar(query.order_by(*order).limit(1))
+        return found
+
+    @expose("/crop/<int:key>.jpg")  # type: ignore[untyped-decorator]
+    def crop_view(self, key: int) -> Response:
+        """The picture of an event, from this node's disk or from that of the node that keeps it."""
+        event = self.get_one(key)
+        if event is None:
+            abort(404)
+        jpeg = crop_of(event)
+        if jpeg is None:
+            abort(404)
+        response = Response(jpeg, mimetype="image/jpeg")
+        response.cache_control.private = True
+        response.cache_control.max_age = _KEPT_SECONDS
+        response.cache_control.immutable = True
+        return response
 
     def search_placeholder(self) -> str:
         """What the search looks at."""

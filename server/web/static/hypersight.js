@@ -122,6 +122,23 @@ document.addEventListener("formdata", (event) => {
   }
 });
 
+// A picture that is not to be had leaves its words in its place. (It may have failed before this script ran.)
+function replacePicture(picture) {
+  if (picture.dataset?.missing) {
+    const words = document.createElement("span");
+    words.className = "no-crop";
+    words.textContent = picture.dataset.missing;
+    picture.replaceWith(words);
+  }
+}
+
+document.addEventListener("error", (event) => replacePicture(event.target), true);
+for (const picture of document.querySelectorAll("img[data-missing]")) {
+  if (picture.complete && picture.naturalWidth === 0 && picture.currentSrc) {
+    replacePicture(picture);
+  }
+}
+
 // A button that copies the text of the element it names.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");

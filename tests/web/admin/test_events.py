@@ -6,6 +6,7 @@ import re
 import tracemalloc
 from collections.abc import Iterator
 from datetime import datetime
+from html import unescape
 
 import pytest
 from flask import Flask
@@ -169,3 +170,45 @@ def test_the_export_of_many_events_takes_little_memory(admin: Browser, line: Pro
     tracemalloc.stop()
     assert lines == 8_004
     assert peak < 12_000_000
+
+
+def test_an_event_says_what_happened_and_leads_to_camera_and_processor(
+    admin: Browser, line: Processor, room: Processor
+) -> None:
+    text = admin.get("/admin/event/").text
+    assert '<span class="in"><span aria-hidden="true">→</span> in</span>' in text
+    assert '<span class="out"><span aria-hidden="true">←</span> out</span>' in text
+    assert "4 people" in text
+    assert f'<a href="/admin/camera/details/?id={line.camera_id}">Door</a>' in text
+    assert f'<a href="/admin/processor/details/?id={room.id}">Room</a>' in text
+
+
+def test_an_event_leads_to_those_before_and_after_it_of_its_processor(
+    admin: Browser, line: Processor, room: Processor
+) -> None:
+    first, second, third = (
+        key for (key,) in db.session.query(ProcessorEvent.id).filter_by(processor_id=line.id)
+    )
+    twin = event(line, at(60), passes=1).id
+
+    def beside(key: int) -> tuple[str | None, str | None]:
+        text = admin.get(f"/admin/event/details/?id={key}").text
+        found = [re.search(rf'rel="{rel}" href="[^"]*id=(\d+)', text) for rel in ("prev", "next")]
+        return tuple(match and match[1] for match in found)  # type: ignore[return-value]
+
+    assert beside(first) == (None, str(second))
+    assert beside(second) == (str(first), str(twin))
+    assert beside(twin) == (str(second), str(third))
+    assert beside(third) == (str(twin), None)
+
+
+def test_quick_spans_are_days_of_the_viewer_and_keep_the_other_filters(
+    admin: Browser, line: Processor
+) -> None:
+    text = unescape(admin.get(f"/admin/event/?flt1_1={line.id}&page=1").text)
+    links = dict(re.findall(r'<a class="chip" href="([^"]*)"[^>]*>(Today|Yesterday|Last hour)<', text))
+    today = next(link for link, name in links.items() if name == "Today")
+    assert f"flt1_1={line.id}" in today and "page" not in today
+    assert re.search(r"flt4_4=[-\d]{10}T00:00:00&flt5_5=[-\d]{10}T00:00:00", today.replace("%3A", ":"))
+    assert 'aria-current="true">Today' in admin.get(today).text
+    assert "Nothing fits" in admin.get(today).text
