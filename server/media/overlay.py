@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from server.domain.geometry import Box, Line, Polygon
 from server.domain.tracks import Track, TrackState
@@ -35,7 +36,7 @@ _REGULAR, _BOLD = 450, 650
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A track to be drawn. `concerned`: it takes part. `way`: "in" or "out" where it has just been counted."""
+    """A track to be drawn. `concerned`: it takes part. `way`: "in" or "out" if it has just been counted."""
 
     track: Track
     concerned: bool = True
@@ -84,7 +85,7 @@ class Overlay:
         return picture
 
     def _paint_zones(self, colour: Picture, cover: Picture, zones: Sequence[Polygon]) -> None:
-        for number, zone in enumerate(zones, 1):
+        for zone in zones:
             corners = np.array([self._pixel(*point) for point in zone.points], np.int32)
             share = int(255 * _FILL)
             cv2.fillPoly(cover, [corners], (share, share, share), cv2.LINE_AA)
@@ -119,7 +120,13 @@ class Overlay:
             self._write_both(colour, cover, name, x, y - self._pen.line // 2 - self._thick, LINE)
 
     def _stroke(
-        self, colour: Picture, cover: Picture, points: np.ndarray, shade: Colour, *, closed: bool = True
+        self,
+        colour: Picture,
+        cover: Picture,
+        points: npt.NDArray[np.int32],
+        shade: Colour,
+        *,
+        closed: bool = True,
     ) -> None:
         """A line with a dark rim, so that it is seen on white as well."""
         for canvas, rim, core in ((colour, _DARK, shade), (cover, _WHITE, _WHITE)):

@@ -26,13 +26,15 @@ from server.clock import Clock
 from server.domain.video import Picture
 from server.errors import ConfigError
 from server.log import CameraLogger, redact
-from server.media.ffmpeg import hls_abilities
+from server.media.ffmpeg import ffmpeg_binary, hls_abilities
 from server.media.pacing import Pacer
 
 PLAYLIST = "index.m3u8"
 FILE_NAME = re.compile(r"index\.m3u8|init-\d{1,20}\.mp4|\d{1,20}-\d{1,20}\.m4s")
 """Every name that somebody may ask for."""
-_OURS = re.compile(rf"(?:{FILE_NAME.pattern})(?:\.tmp)?")
+TROUBLE = "trouble.txt"
+"""Why there is no picture, for the pages; there only while it is so."""
+_OURS = re.compile(rf"(?:{FILE_NAME.pattern})(?:\.tmp)?|trouble\.txt")
 
 SEGMENT_SECONDS = 1
 LIST_SIZE = 8
@@ -69,11 +71,12 @@ class PreviewEncoder:
     """Encodes in a thread of its own. `offer` and `tend` never wait."""
 
     def __init__(
-        self, binary: str, directory: Path, encoding: Encoding, clock: Clock, log: CameraLogger
+        self, configured: str, directory: Path, encoding: Encoding, clock: Clock, log: CameraLogger
     ) -> None:
-        """directory: made, and emptied of an earlier preview, when it begins; removed at the end."""
+        """configured: FFMPEG_BINARY. directory: made, and emptied of an earlier preview, when it begins;
+        removed at the end."""
         self.encoding = encoding
-        self._binary = binary
+        self._configured = configured
         self._directory = directory
         self._clock = clock
         self._log = log
@@ -149,23 +152,30 @@ class PreviewEncoder:
             try:
                 self._encode()
             except (OSError, ConfigError) as error:
+                if self._stop.is_set():
+                    break
                 self.failures += 1
                 if self._clock.monotonic() - started > HEALTHY_SECONDS:
                     pause = FIRST_PAUSE
-                self.trouble = redact(f"The preview cannot be encoded: {error}")
-                self._log.warning("preview: %s; trying again in %.0f s", error, pause)
+                words = getattr(error, "strerror", None) or str(error)
+                self._log.warning("preview: %s; trying again in %.0f s", words, pause)
+                self._tell(redact(f"The preview cannot be encoded: {words}"))
                 self._clock.wait(self._stop, pause)
                 pause = min(LONGEST_PAUSE, 2 * pause)
+        self._tell("")
+        with contextlib.suppress(OSError):
+            self._directory.rmdir()
 
     def _encode(self) -> None:
         """Run one ffmpeg until told to stop. Raises OSError, ConfigError where it cannot go on."""
-        abilities = hls_abilities(self._binary)
+        binary = ffmpeg_binary(self._configured)
+        abilities = hls_abilities(binary)
         self._directory.mkdir(parents=True, exist_ok=True)
         _clear(self._directory, _OURS)
         run = self._clock.now_us() // 1000
         said: deque[str] = deque(maxlen=_SAID_LINES)
         process = subprocess.Popen(
-            command(self._binary, self.encoding, abilities, run),
+            command(binary, self.encoding, abilities, run),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -211,7 +221,17 @@ class PreviewEncoder:
                     self._write(pipe, last[1])
             self._write(pipe, packed)
             last = place, packed
-            self.trouble = ""
+            if self.trouble:
+                self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        self.trouble = trouble
+        with contextlib.suppress(OSError):
+            if trouble:
+                self._directory.mkdir(parents=True, exist_ok=True)
+                (self._directory / TROUBLE).write_text(trouble, "utf-8")
+            else:
+                (self._directory / TROUBLE).unlink(missing_ok=True)
 
     def _next(self) -> tuple[int, Draw] | None:
         with self._lock:
@@ -293,7 +313,7 @@ def command(binary: str, encoding: Encoding, abilities: frozenset[str], run: int
 
 
 def _clear(directory: Path, names: re.Pattern[str], run: int | None = None) -> None:
-    """Remove a preview's files, or those of one run alone, and the directory if nothing else is in it.
+    """Remove a preview's files, or those of one run alone.
 
     Another worker may have begun there meanwhile: its files stay.
     """
@@ -302,8 +322,6 @@ def _clear(directory: Path, names: re.Pattern[str], run: int | None = None) -> N
             own = run is None or f"{run}" in path.name or (path.name == PLAYLIST and _names(path, run))
             if own and names.fullmatch(path.name):
                 path.unlink(missing_ok=True)
-        if run is not None:
-            directory.rmdir()
 
 
 def _names(playlist: Path, run: int) -> bool:
