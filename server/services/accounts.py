@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from functools import cache
+from typing import Any, Literal
+from zoneinfo import available_timezones
 
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
@@ -11,7 +14,22 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from server.errors import InvalidInput, NotFound
 from server.extensions import db
-from server.models import User
+from server.models import Camera, User, UserCamera
+from server.services.audit import (
+    ACCOUNT,
+    CHANGED,
+    CREATED,
+    DELETED,
+    REFUSED,
+    SESSION,
+    SIGNED_IN,
+    SIGNED_OUT,
+    Actor,
+    acting,
+    current_actor,
+    record,
+    record_refusal,
+)
 from server.services.naming import clean_name, unique_name
 from server.services.rights import ADMINISTRATOR, ROLES
 from server.services.transactions import translated, writing
@@ -20,6 +38,10 @@ MIN_PASSWORD = 10
 MAX_PASSWORD = 200
 """Characters. Longer ones would only cost time to hash."""
 FIRST_ADMIN = "admin"
+
+ALL: Literal["all"] = "all"
+Cameras = Collection[int] | Literal["all"]
+"""Ids of the cameras that an account sees, or ALL."""
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without characters that are taken for one another."""
@@ -37,50 +59,86 @@ def ensure_first_admin() -> str | None:
     with writing() as session:
         if session.scalar(select(User.id).limit(1)) is not None:
             return None
-        session.add(User(name=FIRST_ADMIN, password_hash=digest, role=ADMINISTRATOR))
+        user = User(name=FIRST_ADMIN, password_hash=digest, role=ADMINISTRATOR)
+        session.add(user)
+        session.flush()
+        record(session, CREATED, ACCOUNT, user.id, user.name, after=_fields(session, user))
     return password
 
 
-def create_user(name: str, password: str, role: str = ADMINISTRATOR, *, active: bool = True) -> int:
+def create_user(
+    name: str,
+    password: str,
+    role: str = ADMINISTRATOR,
+    *,
+    active: bool = True,
+    cameras: Cameras = ALL,
+    timezone: str = "",
+) -> int:
     """Make an account and return its id. Raises InvalidInput naming the field."""
     name = clean_name(name)
     _check_role(role)
+    zone = clean_zone(timezone)
     digest = _hash(password)
     with unique_name(name), writing() as session:
         _refuse_namesake(session, name, None)
-        user = User(name=name, password_hash=digest, role=role, active=active)
+        user = User(name=name, password_hash=digest, role=role, active=active, timezone=zone)
         session.add(user)
         session.flush()
+        _give(session, user, cameras)
+        record(session, CREATED, ACCOUNT, user.id, user.name, after=_fields(session, user))
         return user.id
 
 
-def update_user(user_id: int, *, name: str, role: str, active: bool, password: str | None = None) -> None:
-    """Change an account; without `password` that stays. Raises InvalidInput naming the field, NotFound.
+def update_user(
+    user_id: int,
+    *,
+    name: str,
+    role: str,
+    active: bool,
+    password: str | None = None,
+    cameras: Cameras | None = None,
+    timezone: str | None = None,
+) -> None:
+    """Change an account; without `password`, `cameras` or `timezone` those stay. Raises InvalidInput naming
+    the field, NotFound.
 
     The last administrator who can sign in stays one.
     """
     name = clean_name(name)
     _check_role(role)
+    zone = None if timezone is None else clean_zone(timezone)
     digest = _hash(password) if password else None
     with unique_name(name), writing() as session:
+        _hold_administrators(session)
         user = _get(session, User.id == user_id)
         if (role != ADMINISTRATOR or not active) and _is_last_administrator(session, user):
             field = "active" if not active else "role"
             raise InvalidInput(field, "this is the last administrator who can sign in")
         _refuse_namesake(session, name, user_id)
+        before = _fields(session, user)
         if digest is not None or role != user.role or active != user.active:
             user.session_version += 1
         user.name, user.role, user.active = name, role, active
         user.password_hash = digest or user.password_hash
+        if timezone is not None:
+            user.timezone = zone
+        if cameras is not None:
+            _give(session, user, cameras)
+        record(session, CHANGED, ACCOUNT, user_id, name, before, _fields(session, user))
 
 
 def delete_user(user_id: int) -> None:
     """Delete an account; the API tokens it made stay. Raises NotFound, InvalidInput for the last
     administrator."""
     with writing() as session:
+        _hold_administrators(session)
         user = _get(session, User.id == user_id)
         if _is_last_administrator(session, user):
             raise InvalidInput("name", "this is the last administrator who can sign in")
+        before = _fields(session, user)
+        del before["password"]
+        record(session, DELETED, ACCOUNT, user_id, user.name, before=before)
         session.execute(delete(User).where(User.id == user_id))
 
 
@@ -88,9 +146,7 @@ def set_password(name: str, password: str) -> None:
     """Give an account a new password and end its sessions. Raises NotFound, InvalidInput."""
     digest = _hash(password)
     with writing() as session:
-        user = _get(session, User.name == name)
-        user.password_hash = digest
-        user.session_version += 1
+        _store_password(session, _get(session, User.name == name), digest)
 
 
 def change_own_password(user_id: int, current: str, new: str) -> None:
@@ -104,9 +160,57 @@ def change_own_password(user_id: int, current: str, new: str) -> None:
         raise InvalidInput("current", "this is not your password")
     digest = _hash(new)
     with writing() as session:
+        _store_password(session, _get(session, User.id == user_id), digest)
+
+
+def change_own_zone(user_id: int, timezone: str) -> None:
+    """Choose the zone that one's times are shown in; empty: TIMEZONE. Raises InvalidInput, NotFound."""
+    zone = clean_zone(timezone)
+    with writing() as session:
         user = _get(session, User.id == user_id)
-        user.password_hash = digest
-        user.session_version += 1
+        before = _fields(session, user)
+        user.timezone = zone
+        record(session, CHANGED, ACCOUNT, user_id, user.name, before, _fields(session, user))
+
+
+def sign_in(name: str, password: str) -> User | None:
+    """`authenticate`, and the attempt in the audit log. Raises StorageError."""
+    user = authenticate(name, password)
+    if user is None:
+        record_refusal(REFUSED, name)
+        return None
+    with acting(Actor(user.name, user.id, current_actor().address)), writing() as session:
+        record(session, SIGNED_IN, SESSION, user.id, user.name)
+    return user
+
+
+def sign_out(user_id: int, name: str) -> None:
+    """Put it into the audit log that somebody has signed out. Raises StorageError."""
+    with writing() as session:
+        record(session, SIGNED_OUT, SESSION, user_id, name)
+
+
+@cache
+def zones() -> tuple[str, ...]:
+    """The names of the time zones that this host knows, sorted."""
+    return tuple(sorted(available_timezones()))
+
+
+def clean_zone(name: str) -> str | None:
+    """The name of a time zone, None for an empty one. Raises InvalidInput("timezone", …)."""
+    name = name.strip()
+    if name and name not in zones():
+        raise InvalidInput("timezone", f"{name[:64]!r} is no IANA time zone, such as Europe/Berlin")
+    return name or None
+
+
+def cameras_of(user: User) -> Cameras:
+    """The cameras that were ticked for an account, or ALL."""
+    if user.all_cameras:
+        return ALL
+    with translated():
+        ids = db.session.scalars(select(UserCamera.camera_id).where(UserCamera.user_id == user.id))
+        return frozenset(ids)
 
 
 def authenticate(name: str, password: str) -> User | None:
@@ -144,6 +248,43 @@ def _refuse_namesake(session: Session, name: str, own_id: int | None) -> None:
 def _is_last_administrator(session: Session, user: User) -> bool:
     others = select(User.id).where(User.role == ADMINISTRATOR, User.active, User.id != user.id)
     return user.role == ADMINISTRATOR and user.active and session.scalar(others.limit(1)) is None
+
+
+def _hold_administrators(session: Session) -> None:
+    """Let two administrators who demote each other at the same moment do so one after the other."""
+    held = select(User.id).where(User.role == ADMINISTRATOR).order_by(User.id).with_for_update()
+    session.execute(held).all()
+
+
+def _give(session: Session, user: User, cameras: Cameras) -> None:
+    """Let an account see all cameras, or those of these that exist (still)."""
+    user.all_cameras = cameras == ALL
+    session.execute(delete(UserCamera).where(UserCamera.user_id == user.id))
+    if cameras != ALL:
+        there = session.scalars(select(Camera.id).where(Camera.id.in_(sorted(cameras)))).all()
+        session.add_all(UserCamera(user_id=user.id, camera_id=key) for key in there)
+    session.flush()
+
+
+def _fields(session: Session, user: User) -> dict[str, Any]:
+    """What the audit log keeps of an account. Of the password only whether it differs."""
+    names = select(Camera.name).join(UserCamera, UserCamera.camera_id == Camera.id)
+    mine = session.scalars(names.where(UserCamera.user_id == user.id).order_by(Camera.name))
+    return {
+        "name": user.name,
+        "role": user.role,
+        "active": user.active,
+        "cameras": ALL if user.all_cameras else list(mine),
+        "timezone": user.timezone or "",
+        "password": user.password_hash,
+    }
+
+
+def _store_password(session: Session, user: User, digest: str) -> None:
+    before = _fields(session, user)
+    user.password_hash = digest
+    user.session_version += 1
+    record(session, CHANGED, ACCOUNT, user.id, user.name, before, _fields(session, user))
 
 
 def _get(session: Session, condition: ColumnElement[bool]) -> User:

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from flask import current_app
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from server.domain.geometry import parse_polygon
+from server.domain.shapes import parse_shapes
 from server.errors import InvalidInput, NotFound
 from server.log import redact
 from server.media.addresses import check_address
 from server.models import Camera, Processor, ProcessorEvent
 from server.processors import KINDS, create
+from server.services.audit import CAMERA, CHANGED, CREATED, DELETED, PROCESSOR, record
 from server.services.naming import clean_name, unique_name
 from server.services.transactions import writing
 
@@ -36,9 +38,6 @@ MIN_PREVIEW_KBPS, MAX_PREVIEW_KBPS = 100, 8000
 MIN_PREVIEW_WIDTH, MAX_PREVIEW_WIDTH = 160, 1920
 PREVIEWS = ("watched", "always", "off")
 """When a processor's preview is made."""
-MAX_MASKS = 64
-SHAPE_NAME = 40
-"""Characters of a mask's name."""
 _MASK = "***"
 _BATCH = 5_000
 """Events deleted in one transaction: a longer one would make the watchers wait to store theirs."""
@@ -86,6 +85,7 @@ def create_camera(given: CameraInput) -> int:
         camera = Camera(**asdict(checked))
         session.add(camera)
         session.flush()
+        record(session, CREATED, CAMERA, camera.id, camera.name, after=_camera_fields(camera))
         return camera.id
 
 
@@ -98,9 +98,14 @@ def update_camera(camera_id: int, given: CameraInput, seen: str | None = None) -
     with unique_name(given.name), writing() as session:
         camera = _get(session, Camera, camera_id, "camera")
         _refuse_stale(camera, seen)
-        checked = _checked_camera(given, _address(given.stream_url, camera.stream_url))
+        checked = _checked_camera(given, address_meant(given.stream_url, camera.stream_url))
+        before, address = _camera_fields(camera), camera.stream_url
         _assign(camera, asdict(checked))
         camera.revision += 1
+        after = _camera_fields(camera)
+        if address != camera.stream_url and before["stream_url"] == after["stream_url"]:
+            after["stream_url"] += " (another password or key)"
+        record(session, CHANGED, CAMERA, camera_id, camera.name, before, after)
 
 
 def delete_camera(camera_id: int) -> None:
@@ -110,13 +115,19 @@ def delete_camera(camera_id: int) -> None:
     """
     with writing() as session:
         camera = _get(session, Camera, camera_id, "camera")
-        camera.enabled = False
+        enabled, camera.enabled = camera.enabled, False
         camera.revision += 1
-        processors = list(session.scalars(select(Processor.id).where(Processor.camera_id == camera_id)))
-    for processor_id in processors:
+        rows = select(Processor).where(Processor.camera_id == camera_id).order_by(Processor.name)
+        processors = list(session.scalars(rows))
+        keys, names = [row.id for row in processors], [row.name for row in processors]
+    for processor_id in keys:
         _delete_events(processor_id)
     with writing() as session:
-        session.execute(delete(Camera).where(Camera.id == camera_id))
+        gone = session.get(Camera, camera_id, with_for_update=True)
+        if gone is not None:
+            before = {**_camera_fields(gone), "enabled": enabled, "processors": names}
+            record(session, DELETED, CAMERA, camera_id, gone.name, before=before)
+            session.execute(delete(Camera).where(Camera.id == camera_id))
 
 
 def create_processor(camera_id: int, kind: str, given: ProcessorInput) -> int:
@@ -128,6 +139,7 @@ def create_processor(camera_id: int, kind: str, given: ProcessorInput) -> int:
         processor = Processor(camera_id=camera_id, kind=kind, **asdict(checked))
         session.add(processor)
         session.flush()
+        record(session, CREATED, PROCESSOR, processor.id, processor.name, after=_processor_fields(processor))
         return processor.id
 
 
@@ -139,33 +151,52 @@ def update_processor(processor_id: int, given: ProcessorInput, seen: str | None 
     with unique_name(given.name), writing() as session:
         processor = _get(session, Processor, processor_id, "processor")
         _refuse_stale(processor, seen)
+        before = _processor_fields(processor)
         _assign(processor, asdict(_checked_processor(processor.kind, given)))
         processor.revision += 1
         _raise_revision(session, processor.camera_id)
+        record(
+            session, CHANGED, PROCESSOR, processor_id, processor.name, before, _processor_fields(processor)
+        )
 
 
 def delete_processor(processor_id: int) -> None:
     """Delete a processor and all its events. Raises NotFound."""
     with writing() as session:
         processor = _get(session, Processor, processor_id, "processor")
-        processor.enabled = False
+        enabled, processor.enabled = processor.enabled, False
         processor.revision += 1
         camera_id = processor.camera_id
         _raise_revision(session, camera_id)
     _delete_events(processor_id)
     with writing() as session:
         _raise_revision(session, camera_id)
-        session.execute(delete(Processor).where(Processor.id == processor_id))
+        gone = session.get(Processor, processor_id, with_for_update=True)
+        if gone is not None:
+            before = {**_processor_fields(gone), "enabled": enabled}
+            record(session, DELETED, PROCESSOR, processor_id, gone.name, before=before)
+            session.execute(delete(Processor).where(Processor.id == processor_id))
 
 
 def fingerprint(row: Camera | Processor) -> str:
     """Stands for what a form shows of the row, so that a change by somebody else is noticed."""
-    given = CameraInput if isinstance(row, Camera) else ProcessorInput
-    shown = {name: getattr(row, name) for name in given.__dataclass_fields__}
-    if isinstance(row, Camera):
-        shown["stream_url"] = redact(row.stream_url)
-        shown["masks"] = row.masks or []
+    shown = _camera_fields(row) if isinstance(row, Camera) else _form_fields(row, ProcessorInput)
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _camera_fields(row: Camera) -> dict[str, Any]:
+    """What a form shows of the camera, which is also what the audit log keeps."""
+    shown = {"stream_url": redact(row.stream_url), "masks": row.masks or []}
+    return _form_fields(row, CameraInput) | shown
+
+
+def _processor_fields(row: Processor) -> dict[str, Any]:
+    """What the audit log keeps of the processor."""
+    return _form_fields(row, ProcessorInput) | {"camera": row.camera.name, "kind": row.kind}
+
+
+def _form_fields(row: Camera | Processor, given: type[CameraInput | ProcessorInput]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in given.__dataclass_fields__}
 
 
 def _checked_camera(given: CameraInput, address: str) -> CameraInput:
@@ -212,32 +243,16 @@ def _checked_masks(value: object) -> list[Any]:
     """Masks as they are stored: a list of polygons, each a list of points or an object with a name."""
     if not value:
         return []
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise InvalidInput("masks", "a list of polygons, each a list of its corners")
-    if len(value) > MAX_MASKS:
-        raise InvalidInput("masks", f"{len(value)} are too many; {MAX_MASKS} at most")
-    for number, item in enumerate(value, 1):
-        try:
-            parse_polygon(_points_of(item))
-        except ValueError as error:
-            raise InvalidInput("masks", f"mask {number}: {error}") from error
-    return list(value)
+    try:
+        parse_shapes(value, parse_polygon)
+    except ValueError as error:
+        raise InvalidInput("masks", str(error)) from error
+    return list(cast("Sequence[Any]", value))
 
 
-def _points_of(item: object) -> object:
-    """The points of `[[x, y], …]` or of `{"name": …, "points": [[x, y], …]}`. Raises ValueError."""
-    if not isinstance(item, Mapping):
-        return item
-    name = item.get("name", "")
-    if not isinstance(name, str) or len(name) > SHAPE_NAME or not name.isprintable():
-        raise ValueError(f"its name is a text of at most {SHAPE_NAME} characters")
-    if item.keys() - {"name", "points"}:
-        raise ValueError('it has a name and points: {"name": "Till", "points": [[x, y], …]}')
-    return item.get("points")
-
-
-def _address(typed: str, stored: str) -> str:
-    """The stored address where the one typed is what was shown of it."""
+def address_meant(typed: str, stored: str) -> str:
+    """The stored address where the one typed is what was shown of it. Raises InvalidInput where *** was
+    left in another."""
     shown = redact(stored)
     if typed.strip() == shown:
         return stored
