@@ -38,6 +38,7 @@ _EXTENDED = timedelta(minutes=1)
 """An observation is extended from the part before the one that is stored, which is no further back."""
 _AT_ONCE = 96
 """Quarters that are read together: a busy day still fits in memory."""
+_DAY = timedelta(hours=26)
 _AHEAD = timedelta(days=32)
 """How far back `roll_up` looks. What is older is made when somebody asks for it."""
 
@@ -72,8 +73,8 @@ def quarters(
 ) -> dict[int, Measure]:
     """What each settled quarter in start..stop came to, by its beginning; all in microseconds since 1970.
 
-    start and stop lie on quarters. Quarters before anything was seen, and those that are not settled, are
-    left out. What is not rolled up yet is, through `engine`.
+    start and stop lie on quarters. Quarters long before anything was seen, and those that are not settled,
+    are left out. What is not rolled up yet is, through `engine`.
     """
     stop = min(stop, settled_until(now))
     if start >= stop:
@@ -83,8 +84,7 @@ def quarters(
         found = stored(session, processor_id, start, stop)
         if late is None or len(found) == (stop - start) // QUARTER_US:
             return found
-        first = _first(session, processor_id)
-        start = max(start, stop if first is None else floor_quarter(first))
+        start = max(start, _begin(session, processor_id, stop))
         for edges in _missing(found, start, stop):
             measures = dict(zip(edges, read(session, processor_id, edges, now).measures, strict=False))
             found |= measures
@@ -127,11 +127,8 @@ def roll_up(engine: Engine, now: datetime | None = None, limit: int = 2_000) -> 
         ids = list(session.scalars(select(Processor.id).order_by(Processor.id)))
     for id_ in ids:
         with translated(), Session(engine) as session:
-            first = _first(session, id_)
-            if first is None:
-                continue
-            found = stored(session, id_, earliest, stop)
-            start = max(earliest, floor_quarter(first))
+            start = max(earliest, _begin(session, id_, stop))
+            found = stored(session, id_, start, stop)
             missing = [begin for begin in range(start, stop, QUARTER_US) if begin not in found]
             # The present is asked for more often than the past.
             missing = missing[-(limit - made) :]
@@ -143,13 +140,17 @@ def roll_up(engine: Engine, now: datetime | None = None, limit: int = 2_000) -> 
     return made
 
 
-def _first(session: Session, processor_id: int) -> int | None:
-    """When the processor's first event or observation was; None where there is nothing."""
+def _begin(session: Session, processor_id: int, stop: int) -> int:
+    """From which quarter on there is something to roll up; `stop` where there is nothing.
+
+    That is a day before the processor's first event or observation, so that no day is left half done.
+    """
     moments = (
         session.scalar(select(func.min(model_ts)).where(model.processor_id == processor_id))
         for model, model_ts in ((ProcessorEvent, ProcessorEvent.ts), (Observation, Observation.start))
     )
-    return min((datetime_to_us(moment) for moment in moments if moment is not None), default=None)
+    first = min((moment for moment in moments if moment is not None), default=None)
+    return stop if first is None else floor_quarter(datetime_to_us(first - _DAY))
 
 
 def _missing(found: Collection[int], start: int, stop: int) -> Iterator[list[int]]:
