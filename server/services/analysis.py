@@ -12,19 +12,36 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.domain.events import Event
+from server.domain.geometry import Polygon
+from server.domain.masks import Masker
 from server.domain.tracks import Track
 from server.domain.video import TICKS_PER_SECOND, Frame, Packet, Part, Picture
 from server.errors import CheckpointError, DetectorError
 from server.media.decoder import Decoder
+from server.media.stills import scale_for, shrunk
 from server.processors.base import BaseProcessor
+from server.services.onlookers import Onlookers, Viewer, Witness
 from server.vision.detector import Detector, fitting
 from server.vision.tracker import Tracker, TrackerSettings
+
+__all__ = [
+    "Analysis",
+    "Begin",
+    "End",
+    "Extend",
+    "Outcome",
+    "Rule",
+    "Viewer",
+    "Witness",
+]
 
 STATE_VERSION = 1
 TRACKS_OUTLIVE_US = 2_500_000
 """After a longer gap (microseconds) nobody can say who is who: all tracks are void."""
 SAME_ASPECT = 0.02
 """Pictures whose width by height differs by less than this share show the same cut of the scene."""
+WAITING_BYTES = 24_000_000
+"""Frames that wait for a batch to fill are kept no larger than this in all, for pictures of what happens."""
 _SLACK_TICKS = TICKS_PER_SECOND // 1000
 """Containers round times: a frame this much early still belongs to the next slot."""
 
@@ -70,6 +87,8 @@ class Outcome:
     decoded: int = 0
     analysed: int = 0
     blind: str = ""
+    crops: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Which host keeps the picture of an event, by its processor and key."""
 
     def extend(self, ts_us: int) -> None:
         """Observed up to ts_us."""
@@ -80,19 +99,26 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A frame that waits for the detector's batch to fill."""
+    """A frame that waits for the detector's batch to fill: as the detector sees it, and for pictures."""
 
-    pts: int
-    ts_us: int
+    frame: Frame = field(repr=False)
     picture: Picture = field(repr=False)
 
 
 class Analysis:
     """Feed it parts in order; it gives back events and what was observed."""
 
-    def __init__(self, detector: Detector, rules: Sequence[Rule], watch_fps: float) -> None:
-        """watch_fps: frames analysed a second; a source with fewer is analysed whole."""
+    def __init__(
+        self,
+        detector: Detector,
+        rules: Sequence[Rule],
+        watch_fps: float,
+        masks: Sequence[Polygon] = (),
+    ) -> None:
+        """watch_fps: frames analysed a second; a source with fewer is analysed whole. masks: what nobody
+        is to see, the detector included."""
         self._detector = detector
+        self._masker = Masker(masks)
         self._rules = {rule.id: rule for rule in rules}
         self._watch_fps = watch_fps
         self._tracker = Tracker()
@@ -111,6 +137,13 @@ class Analysis:
         """Presentation time in ticks of the last frame that is done with."""
         self.detector_seconds = 0.0
         """Time spent waiting for the detector so far."""
+        self.onlookers = Onlookers()
+        """Who watches, from the next part on."""
+
+    @property
+    def viewers(self) -> list[Viewer]:
+        """Those of `onlookers`."""
+        return self.onlookers.viewers
 
     def feed(self, part: Part) -> Outcome:
         """Analyse a part. Raises DecodeError where there is no decoder for it."""
@@ -159,14 +192,30 @@ class Analysis:
         end_us = max(end_us, self._seen_us or end_us)
         gone = [track for track in self._tracker.end_all(end_us) if track.seen_us != self._seen_us]
         if self._seen_us is not None and not self._interrupted:
+            before = len(outcome.events)
             self._judge(end_us, gone, outcome)
+            self.onlookers.tell(None, end_us, gone, outcome.events[before:], self._processors())
             outcome.extend(end_us)
         outcome.spans.append(End(reason))
         self._observing.clear()
         return outcome
 
-    def configure(self, detector: Detector, rules: Sequence[Rule], watch_fps: float) -> Outcome:
-        """Take over changed settings. A rule whose revision is the same keeps its memory."""
+    def occupancy(self) -> dict[int, int]:
+        """How many are there now, by rule, for those kinds that know."""
+        counts = {id_: rule.processor.occupancy() for id_, rule in self._rules.items()}
+        return {id_: count for id_, count in counts.items() if count is not None}
+
+    def configure(
+        self,
+        detector: Detector,
+        rules: Sequence[Rule],
+        watch_fps: float,
+        masks: Sequence[Polygon] = (),
+    ) -> Outcome:
+        """Take over changed settings. A rule whose revision is the same keeps its memory.
+
+        Changed masks count at once, for frames that wait already too.
+        """
         kept = {
             rule.id: old
             for rule in rules
@@ -176,6 +225,9 @@ class Analysis:
         self._rules = {rule.id: kept.get(rule.id, rule) for rule in rules}
         self._observing -= set(ended)
         self._detector, self._watch_fps = detector, watch_fps
+        if tuple(masks) != self._masker.polygons:
+            self._masker = Masker(masks)
+            self._pending = [self._waiting(self._masker.apply(waits.frame)) for waits in self._pending]
         return Outcome(spans=[End("changed", ended)] if ended else [])
 
     def state(self) -> dict[str, Any]:
@@ -218,17 +270,29 @@ class Analysis:
         return self._decoder.decode(part, self._wanted)
 
     def _take(self, frames: Iterable[Frame], outcome: Outcome) -> None:
-        last = self._pending[-1].pts if self._pending else self.cursor
-        for frame in frames:
+        last = self._pending[-1].frame.pts if self._pending else self.cursor
+        for decoded in frames:
             outcome.decoded += 1
+            # Before anything else sees it, whoever that may be.
+            frame = self._masker.apply(decoded)
+            self.onlookers.show(frame)
             if last is not None and self._slot(frame.pts) <= self._slot(last):
                 continue
             last = frame.pts
             self._fit_tracker(frame, outcome)
-            size = fitting(frame.width, frame.height, self._detector.size)
-            self._pending.append(_Pending(frame.pts, frame.ts_us, frame.picture(*size)))
+            self._pending.append(self._waiting(frame))
             if len(self._pending) >= self._detector.batch:
                 self._look(outcome)
+
+    def _processors(self) -> dict[int, BaseProcessor]:
+        return {id_: rule.processor for id_, rule in self._rules.items()}
+
+    def _waiting(self, frame: Frame) -> _Pending:
+        picture = frame.picture(*fitting(frame.width, frame.height, self._detector.size))
+        batch = self._detector.batch
+        if batch > 1:
+            frame = shrunk(frame, scale_for(frame, WAITING_BYTES // batch))
+        return _Pending(frame, picture)
 
     def _fit_tracker(self, frame: Frame, outcome: Outcome) -> None:
         """Distances are judged on the picture as it is seen, so its shape matters."""
@@ -247,7 +311,8 @@ class Analysis:
         return int((pts + _SLACK_TICKS) * self._watch_fps // TICKS_PER_SECOND)
 
     def _wanted(self, packet: Packet) -> bool:
-        return self._slot(packet.pts) != self._slot(packet.pts - packet.duration)
+        needed = self._slot(packet.pts) != self._slot(packet.pts - packet.duration)
+        return needed or self.onlookers.want_every_frame()
 
     def _look(self, outcome: Outcome) -> None:
         """Have the detector look at the frames that wait, then take them one by one."""
@@ -256,18 +321,21 @@ class Analysis:
             return
         started = time.perf_counter()
         try:
-            found = self._detector.detect([frame.picture for frame in pending])
+            found = self._detector.detect([waits.picture for waits in pending])
         except DetectorError as error:
             self._interrupted = self._interrupted or "detector"
             self._blind = str(error)
-            self.cursor = pending[-1].pts
+            self.cursor = pending[-1].frame.pts
             return
         finally:
             self.detector_seconds += time.perf_counter() - started
         self._blind = ""
-        for frame, detections in zip(pending, found, strict=True):
+        for frame, detections in zip((waits.frame for waits in pending), found, strict=True):
+            before = len(outcome.events)
             self._resume(frame.ts_us, outcome)
-            self._judge(frame.ts_us, self._tracker.update(detections, frame.ts_us), outcome)
+            tracks = self._tracker.update(detections, frame.ts_us)
+            self._judge(frame.ts_us, tracks, outcome)
+            self.onlookers.tell(frame, frame.ts_us, tracks, outcome.events[before:], self._processors())
             outcome.extend(frame.ts_us)
             outcome.analysed += 1
             self._seen_us, self.cursor = frame.ts_us, frame.pts

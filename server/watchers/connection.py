@@ -17,7 +17,8 @@ from server.watchers.disk import SegmentKeeper
 from server.watchers.ingest import Feed
 from server.watchers.lease import BLIND, ENDED, STOPPED, WATCHING, Standing
 from server.watchers.ledger import Ledger
-from server.watchers.store import Plan, Saved, WatchStore
+from server.watchers.plan import Plan
+from server.watchers.store import Saved, WatchStore
 from server.watchers.suspicion import Suspicion
 
 CAUGHT_UP_US = 1_000_000
@@ -196,7 +197,9 @@ class Connection:
         if fresh.connection != before.connection:
             self._ledger.commit(self._analysis.pause("source changed"), None, fresh.revision)
             raise Replan
-        outcome = self._analysis.configure(self._detector_for(fresh.grid), fresh.rules, fresh.watch_fps)
+        outcome = self._analysis.configure(
+            self._detector_for(fresh.grid), fresh.rules, fresh.watch_fps, fresh.masks
+        )
         if outcome.spans:
             self._ledger.commit(outcome, None, fresh.revision)
         self._log.info("works by changed settings")

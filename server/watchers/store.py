@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zlib
 from collections.abc import Sequence
@@ -15,49 +14,24 @@ from sqlalchemy.engine import CursorResult, Engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from server import processors
 from server.domain.events import Event
 from server.domain.video import datetime_to_us, us_to_datetime
-from server.errors import CheckpointError, InvalidInput
+from server.errors import CheckpointError
 from server.media.sources import is_file
 from server.models import Camera, Checkpoint, Lease, Observation, Processor, ProcessorEvent
 from server.models.base import db_now_ms
-from server.services.analysis import Begin, End, Extend, Outcome, Rule
+from server.services.analysis import Begin, End, Extend, Outcome
 from server.services.transactions import translated, writing
 from server.watchers import lease
 from server.watchers.lease import Claim, Standing
+from server.watchers.plan import Plan as Plan
+from server.watchers.plan import PreviewPlan as PreviewPlan
+from server.watchers.plan import plan_of
 
 CHECKPOINT_VERSION = 1
 _LONGEST_REASON = 40
 _OVERLAP = timedelta(seconds=5)
 """Observations that meet may overlap by less than this, such as after a correction of the clock."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A camera's settings as a watcher works by them."""
-
-    camera_id: int
-    revision: int
-    enabled: bool
-    address: str
-    loop: bool
-    transport: str
-    watch_fps: float
-    grid: int
-    rules: tuple[Rule, ...]
-    unusable: tuple[str, ...]
-    """Why a processor is left out: its stored settings are wrong."""
-
-    @property
-    def source(self) -> str:
-        """Tells sources apart: another one starts from its beginning, not from a checkpoint."""
-        return hashlib.sha256(f"{self.loop} {self.address}".encode()).hexdigest()
-
-    @property
-    def connection(self) -> tuple[str, str]:
-        """What cannot change without connecting anew."""
-        return self.source, self.transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +75,7 @@ class WatchStore:
             camera = session.get(Camera, camera_id)
             if camera is None:
                 return None
-            rows = session.scalars(
-                select(Processor)
-                .where(Processor.camera_id == camera_id, Processor.enabled)
-                .order_by(Processor.id)
-            ).all()
-            rules, unusable = _rules(rows)
-            return Plan(
-                camera_id=camera_id,
-                revision=camera.revision,
-                enabled=camera.enabled,
-                address=camera.stream_url,
-                loop=camera.loop,
-                transport=camera.rtsp_transport,
-                watch_fps=camera.watch_fps,
-                grid=camera.detection_grid,
-                rules=rules,
-                unusable=unusable,
-            )
+            return plan_of(session, camera)
 
     def checkpoint(self, camera_id: int) -> Saved | None:
         """Where the camera's last watcher got to. Raises CheckpointError for one that cannot be used."""
@@ -209,20 +166,6 @@ class WatchStore:
             _keep_events(session, camera_id, fresh, changed=False)
             _keep_late_spans(session, camera_id, entries, there)
         return len(fresh)
-
-
-def _rules(rows: Sequence[Processor]) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
-    rules, unusable = [], []
-    for row in rows:
-        try:
-            processor = processors.create(
-                row.kind, zones=row.zones, lines=row.lines, options=row.options, confidence=row.confidence
-            )
-        except InvalidInput as error:
-            unusable.append(f"processor {row.name}: {error}")
-        else:
-            rules.append(Rule(row.id, row.revision, processor))
-    return tuple(rules), tuple(unusable)
 
 
 def _keep_events(

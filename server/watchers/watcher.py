@@ -20,8 +20,9 @@ from server.watchers.disk import SegmentKeeper
 from server.watchers.ingest import MOST_ABANDONED, Feed, FileFeed, Ingest
 from server.watchers.lease import STARTING, STOPPED, UNREACHABLE, Claim
 from server.watchers.ledger import Ledger, Outage
+from server.watchers.plan import Plan
 from server.watchers.spool import Spool
-from server.watchers.store import Plan, Saved, WatchStore
+from server.watchers.store import Saved, WatchStore
 from server.watchers.suspicion import Suspicion
 
 FIRST_PAUSE = 1.0
@@ -200,7 +201,7 @@ class Watcher:
 
     def _resume(self, plan: Plan, repeatable: bool) -> tuple[Saved | None, Analysis]:
         """The checkpoint, if there is one that fits, and the analysis to go on with if it is fresh enough."""
-        analysis = Analysis(self._detector_for(plan.grid), plan.rules, plan.watch_fps)
+        analysis = self._new_analysis(plan)
         try:
             saved = self._ledger.saved or self._store.checkpoint(self._held.camera_id)
             if saved is None or saved.source != plan.source:
@@ -219,9 +220,12 @@ class Watcher:
             self._log.error("starting anew: %s", error)
             # What was restored before the damage was found must not leak into the new start.
             again = self._store.plan(self._held.camera_id) or plan
-            return None, Analysis(self._detector_for(plan.grid), again.rules, plan.watch_fps)
+            return None, self._new_analysis(again)
         self._log.info("goes on from its checkpoint, %.1f s back", gap_us / 1e6)
         return saved, analysis
+
+    def _new_analysis(self, plan: Plan) -> Analysis:
+        return Analysis(self._detector_for(plan.grid), plan.rules, plan.watch_fps, plan.masks)
 
     def _begin(self, suspicion: Suspicion) -> bool:
         """Wait until the next part may be begun; False where the watcher is to end first."""

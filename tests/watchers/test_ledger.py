@@ -22,8 +22,9 @@ from server.services.analysis import Begin, End, Extend, Outcome
 from server.watchers import lease
 from server.watchers.lease import Standing
 from server.watchers.ledger import PROBE_SECONDS, Ledger, Outage, settle_orphans
+from server.watchers.plan import Plan
 from server.watchers.spool import Spool, spooled_cameras
-from server.watchers.store import Entry, Plan, WatchStore
+from server.watchers.store import Entry, WatchStore
 from server.watchers.watcher import Watcher
 from tests.databases import every_database
 from tests.walks import BrightBlocks, make_walk

@@ -15,7 +15,8 @@ from server.errors import SourceError
 from server.models import Camera, Lease
 from server.watchers import lease
 from server.watchers.ingest import MOST_ABANDONED, Arrival
-from server.watchers.store import Plan, WatchStore
+from server.watchers.plan import Plan
+from server.watchers.store import WatchStore
 from server.watchers.watcher import FIRST_PAUSE, HEALTHY_SECONDS, LONGEST_PAUSE, Watcher
 from tests.walks import BrightBlocks
 from tests.watchers.harness import START_US, FastClock, add_camera
