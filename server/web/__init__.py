@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Flask
 
-from server.web import admin, api, auth, errors, pages, security
+from server.web import admin, api, auth, errors, media, pages, security
+from server.web.admin import previews
 
 STATIC_SECONDS = 600
 """How long browsers keep style sheets and scripts without asking whether they have changed."""
@@ -16,6 +17,8 @@ def init_app(app: Flask) -> None:
     errors.init_app(app)
     security.init_app(app)
     api.init_app(app)
+    media.init_app(app)
     app.register_blueprint(pages.blueprint)
     auth.init_app(app)
     admin.init_app(app)
+    previews.init_app(app)

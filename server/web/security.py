@@ -14,12 +14,14 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "img-src 'self' data:",
         "font-src 'self'",
         "connect-src 'self'",
+        "media-src 'self' blob:",
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
     )
 )
-"""Everything from this server, nothing inline. `data:` is for the icons in Bootstrap's style sheet."""
+"""Everything from this server, nothing inline. `data:` is for the icons in Bootstrap's style sheet, `blob:`
+for video that the player puts together from segments."""
 
 
 def init_app(app: Flask) -> None:
