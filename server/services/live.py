@@ -196,6 +196,11 @@ class LiveReader:
             )
         return cast(LiveReader, reader)
 
+    @property
+    def away(self) -> bool:
+        """Whether Redis did not answer when it was asked last."""
+        return self._away
+
     def numbers(self, camera_ids: Collection[int]) -> dict[int, Numbers]:
         """Of those cameras that are being watched, by camera. One round trip."""
         ids = list(camera_ids)
