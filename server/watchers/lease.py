@@ -18,6 +18,7 @@ from server.domain.video import us_to_datetime
 from server.errors import LeaseLost
 from server.models import Camera, Lease
 from server.models.base import db_now_ms
+from server.services.states import note_state
 from server.services.transactions import writing
 
 STARTING, WATCHING, BLIND, UNREACHABLE, ENDED, STOPPED = (
@@ -28,6 +29,8 @@ STARTING, WATCHING, BLIND, UNREACHABLE, ENDED, STOPPED = (
     "ended",
     "stopped",
 )
+LOST = "its worker ended without a word"
+"""Reason of the state that a lost watcher leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Claim:
     owner: str
     ttl_ms: int
     strikes: int = 0
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ def claim(engine: Engine, camera_id: int, owner: str, node: str, seconds: float,
         with writing(engine) as session:
             found = session.get(Lease, camera_id)
             strikes = found.strikes if found is not None else 0
+            before = _lost(found, now_us) if found is not None else None
             if found is None:
                 session.execute(insert(Lease).values(camera_id=camera_id, fence=0, expires_ms=0, drain=False))
             taken = session.execute(
@@ -85,10 +90,13 @@ def claim(engine: Engine, camera_id: int, owner: str, node: str, seconds: float,
             if not _changed_one(taken):
                 return None
             fence = session.scalars(select(Lease.fence).where(Lease.camera_id == camera_id)).one()
+            if before is not None:
+                note_state(session, camera_id, *before)
+            note_state(session, camera_id, us_to_datetime(now_us), STARTING, "", node)
     except IntegrityError:
         # Another worker made the row in the same moment, or the camera has been deleted.
         return None
-    return Claim(camera_id, fence, owner, ttl_ms, strikes)
+    return Claim(camera_id, fence, owner, ttl_ms, strikes, node)
 
 
 def renew(
@@ -129,8 +137,9 @@ def release(engine: Engine, held: Claim, state: str, reason: str, now_us: int, *
     clean: the watcher ended in order, so nothing that it had begun is suspect.
     """
     values: dict[str, object] = {"strikes": 0} if clean else {}
+    since = us_to_datetime(now_us)
     with writing(engine) as session:
-        session.execute(
+        done = session.execute(
             update(Lease)
             .where(*_mine(held))
             .values(
@@ -138,10 +147,21 @@ def release(engine: Engine, held: Claim, state: str, reason: str, now_us: int, *
                 owner=None,
                 state=state,
                 reason=reason[:500],
-                since=us_to_datetime(now_us),
+                since=since,
                 **values,
             )
         )
+        if _changed_one(done):
+            note_state(session, held.camera_id, since, state, reason, held.node)
+
+
+def _lost(found: Lease, now_us: int) -> tuple[datetime, str, str, str] | None:
+    """What is to be said of a watcher that did not let go of the camera; None where it did."""
+    if found.owner is None or found.state in (STOPPED, ENDED):
+        return None
+    # The database's clock and this host's may differ a little; nothing comes after this moment.
+    ended_us = min(found.expires_ms * 1000 or now_us, now_us)
+    return us_to_datetime(ended_us), STOPPED, LOST, found.node or ""
 
 
 def _mine(held: Claim) -> tuple[ColumnElement[bool], ...]:

@@ -174,7 +174,7 @@ class Ledger:
 
     def _deliver_late(self, entries: list[Entry]) -> None:
         if entries:
-            count = self._store.deliver_late(self._held.camera_id, entries)
+            count = self._store.deliver_late(self._held.camera_id, entries, self._held.node)
             self._log.warning("%d events that were held back are stored late", count)
 
 
@@ -194,7 +194,7 @@ def settle_orphans(store: WatchStore, directory: Path, node: str) -> int:
     for camera_id in waiting:
         spool = Spool(directory, camera_id, 0)
         if camera_id in elsewhere and spool.take():
-            store.deliver_late(camera_id, spool.entries())
+            store.deliver_late(camera_id, spool.entries(), node)
             spool.clear()
             done += 1
         spool.close()

@@ -21,6 +21,7 @@ from server.media.sources import is_file
 from server.models import Camera, Checkpoint, Lease, Observation, Processor, ProcessorEvent
 from server.models.base import db_now_ms
 from server.services.analysis import Begin, End, Extend, Outcome
+from server.services.states import note_state
 from server.services.transactions import translated, writing
 from server.watchers import lease
 from server.watchers.lease import Claim, Standing
@@ -128,6 +129,8 @@ class WatchStore:
         with writing(self._engine) as session:
             standing = lease.renew(session, held, news, last.revision, 1 if finished else None)
             for entry in entries:
+                if entry.news is not None:
+                    _note(session, held.camera_id, entry.news, held.node)
                 _observe(session, held.camera_id, entry.outcome.spans)
                 events = entry.outcome.events
                 if fresh_only:
@@ -148,12 +151,13 @@ class WatchStore:
             elsewhere = set(session.scalars(live.where(Lease.camera_id.in_(camera_ids))))
         return elsewhere | (set(camera_ids) - known)
 
-    def deliver_late(self, camera_id: int, entries: Sequence[Entry]) -> int:
+    def deliver_late(self, camera_id: int, entries: Sequence[Entry], node: str = "") -> int:
         """Store what a watcher saw while the database was away, though others watch the camera by now.
 
         Its events are added where they are not stored yet, its observations as spans of their own;
         the checkpoint is the present watcher's. A file's are let go: whoever watches it now reads it
-        again from its checkpoint. Gives the number of new events. Raises StorageError.
+        again from its checkpoint. node: the host that saw it. Gives the number of new events. Raises
+        StorageError.
         """
         with writing(self._engine) as session:
             camera = session.get(Camera, camera_id)
@@ -165,7 +169,17 @@ class WatchStore:
             fresh = [event for event in events if not _is_stored(session, *event)]
             _keep_events(session, camera_id, fresh, changed=False)
             _keep_late_spans(session, camera_id, entries, there)
+            for entry in entries:
+                if entry.news is not None:
+                    _note(session, camera_id, entry.news, node, late=True)
         return len(fresh)
+
+
+def _note(
+    session: Session, camera_id: int, news: tuple[str, str, datetime], node: str, *, late: bool = False
+) -> None:
+    state, reason, since = news
+    note_state(session, camera_id, since, state, reason, node, late=late)
 
 
 def _keep_events(
@@ -247,6 +261,7 @@ def _before_others(session: Session, camera_id: int, entries: Sequence[Entry]) -
         for entry in entries
         if all(isinstance(span, End) or span.ts_us < limit for span in entry.outcome.spans)
         and all(event.ts_us < limit for _, event in entry.outcome.events)
+        and (entry.news is None or entry.news[2] < theirs)
     ]
 
 
