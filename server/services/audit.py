@@ -18,11 +18,12 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
+from server.extensions import db
 from server.log import redact
 from server.models import AuditEntry, User
 from server.models.base import utc_now
 from server.services.naming import NAME_LENGTH
-from server.services.transactions import writing
+from server.services.transactions import translated, writing
 
 CREATED, CHANGED, DELETED, REVOKED = "created", "changed", "deleted", "revoked"
 SIGNED_IN, SIGNED_OUT = "signed in", "signed out"
@@ -140,6 +141,20 @@ def record_refusal(action: str, name: str) -> None:
             return
         with acting(Actor(shown, None, actor.address)):
             record(session, action, SESSION, None, shown, after={"attempts": 1})
+
+
+def record_block(name: str) -> None:
+    """Record that somebody is kept from trying further (TOO_MANY): once in a while for an address, and
+    without writing anything in between, however fast they ask. Raises StorageError."""
+    lately = (
+        AuditEntry.ts > utc_now() - TOGETHER,
+        AuditEntry.action == TOO_MANY,
+        AuditEntry.address.in_((current_actor().address[:45], SEVERAL)),
+    )
+    with translated():
+        known = db.session.scalar(select(AuditEntry.id).where(*lately).limit(1))
+    if known is None:
+        record_refusal(TOO_MANY, name)
 
 
 def forget(engine: Engine, keep_days: int, now: datetime | None = None) -> int:

@@ -15,6 +15,11 @@ ADMINISTRATOR = "administrator"
 OPERATOR = "operator"
 VIEWER = "viewer"
 ROLES = (ADMINISTRATOR, OPERATOR, VIEWER)
+ROLES_IN_WORDS = {
+    ADMINISTRATOR: "may do everything: cameras, accounts, API tokens, the audit log",
+    OPERATOR: "changes the cameras given to them and what is counted there; makes and deletes no cameras",
+    VIEWER: "looks at the cameras given to them and changes nothing",
+}
 
 
 @dataclass(frozen=True, slots=True)

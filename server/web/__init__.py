@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from server.web import admin, api, auth, errors, media, pages, security
+from server.web import admin, api, auth, errors, media, pages, password, security
 from server.web.admin import previews
 
 STATIC_SECONDS = 600
@@ -20,5 +20,6 @@ def init_app(app: Flask) -> None:
     media.init_app(app)
     app.register_blueprint(pages.blueprint)
     auth.init_app(app)
+    app.register_blueprint(password.blueprint)
     admin.init_app(app)
     previews.init_app(app)

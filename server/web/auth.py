@@ -1,14 +1,29 @@
-"""Signing in to /admin: sessions, CSRF tokens, limited attempts, one's own password."""
+"""Signing in to /admin: sessions, CSRF tokens, limited attempts; and who acts in a request."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
+import math
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, abort, flash, g, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    current_app,
+    flash,
+    g,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -16,27 +31,32 @@ from flask_login import LoginManager, current_user, login_user, logout_user
 from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from limits import parse_many
+from redis.exceptions import RedisError
 from werkzeug.exceptions import TooManyRequests
 from wtforms import PasswordField, StringField
-from wtforms.validators import EqualTo, InputRequired
+from wtforms.validators import InputRequired
 
 from server.config import Settings
-from server.errors import ConfigError, InvalidInput
-from server.extensions import db
+from server.errors import ConfigError, StorageError
 from server.models import User
-from server.services.accounts import (
-    MIN_PASSWORD,
-    authenticate,
-    change_own_password,
-    get_user,
-)
+from server.services.accounts import get_user, sign_in, sign_out
+from server.services.audit import SYSTEM, Actor, record_block, set_actor
 from server.services.rights import NOTHING, Rights, rights_of
 from server.web.errors import for_people
 from server.web.forms import put_error
 
+_log = logging.getLogger(__name__)
+
 SESSION_LIFETIME = timedelta(days=7)
 """A session ends when it has not been used for so long."""
-_PUBLIC = ("auth.login", "admin.static")
+_PUBLIC = ("auth.login",)
+_LIMITER = "hypersight_limiter"
+_FEW = 2
+"""From so many attempts left on, the page says how many."""
+FORGOTTEN = (
+    "If you have forgotten your password, an administrator can give you a new one under Users; whoever runs "
+    "the server can with: flask --app server users password NAME"
+)
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]
@@ -54,25 +74,6 @@ class LoginForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class PasswordForm(FlaskForm):  # type: ignore[misc]
-    """One's own password, changed."""
-
-    current = PasswordField(
-        "Current password", [InputRequired()], render_kw={"autocomplete": "current-password"}
-    )
-    password = PasswordField(
-        "New password",
-        [InputRequired()],
-        description=f"At least {MIN_PASSWORD} characters. Everywhere else you are signed out.",
-        render_kw={"autocomplete": "new-password"},
-    )
-    repeat = PasswordField(
-        "New password again",
-        [EqualTo("password", "The two new passwords differ.")],
-        render_kw={"autocomplete": "new-password"},
-    )
-
-
 def init_app(app: Flask) -> None:
     """Guard /admin. Raises ConfigError where LOGIN_ATTEMPTS cannot be read."""
     settings: Settings = app.extensions["hypersight"]
@@ -86,12 +87,14 @@ def init_app(app: Flask) -> None:
     manager.user_loader(_load_user)
     # Before CSRFProtect: who is not signed in is asked to, not told that a token is missing.
     app.before_request(_guard)
+    app.teardown_request(_nobody_acts)
     csrf = CSRFProtect(app)
     for name in ("metrics", "status", "detect"):
         if name in app.blueprints:
             csrf.exempt(app.blueprints[name])
     app.register_error_handler(CSRFError, _stale_form)
-    app.register_blueprint(_make_blueprint(_make_limiter(app, settings), settings))
+    app.extensions[_LIMITER] = _make_limiter(app, settings)
+    app.register_blueprint(_make_blueprint(app.extensions[_LIMITER], settings))
 
 
 def current_rights() -> Rights:
@@ -129,10 +132,20 @@ def _load_user(key: str) -> User | None:
 def _guard() -> ResponseReturnValue | None:
     if request.path.startswith("/static/") or not for_people():
         return None
-    if request.endpoint in _PUBLIC or current_user.is_authenticated:
+    if request.endpoint == "admin.static":
+        return None
+    signed_in = bool(current_user.is_authenticated)
+    address = get_remote_address()
+    set_actor(Actor(current_user.name, current_user.id, address) if signed_in else Actor("", None, address))
+    if signed_in or request.endpoint in _PUBLIC:
         return None
     target = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("auth.login", next=target))
+
+
+def _nobody_acts(error: BaseException | None) -> None:
+    """The thread that served this request may do something else next."""
+    set_actor(SYSTEM)
 
 
 def _make_limiter(app: Flask, settings: Settings) -> Limiter:
@@ -173,7 +186,6 @@ def _make_blueprint(limiter: Limiter, settings: Settings) -> Blueprint:
     view = limited(get_remote_address)(limited(_account_key)(login))
     blueprint.add_url_rule("/login", "login", view, methods=["GET", "POST"])
     blueprint.add_url_rule("/logout", "logout", logout, methods=["POST"])
-    blueprint.add_url_rule("/password", "password", password, methods=["GET", "POST"])
     blueprint.register_error_handler(TooManyRequests, _too_many)
     return blueprint
 
@@ -185,49 +197,90 @@ def login() -> ResponseReturnValue:
         return redirect(target)
     form = LoginForm()
     if form.validate_on_submit():
-        user = authenticate(form.name.data, form.password.data)
+        user = sign_in(form.name.data, form.password.data)
         if user is not None:
-            # Nothing that was put into the session before survives signing in.
-            session.clear()
-            session.permanent = True
-            login_user(user)
+            begin_session(user)
             return redirect(target)
         g.sign_in_failed = True
-        put_error(form, "password", "Name or password is wrong.")
-    return render_template("hypersight/login.html", form=form)
+        left, seconds = _left_after_this()
+        words = "Name or password is wrong."
+        if left == 0:
+            words += f" That was the last attempt for now: wait {_in_words(seconds)}, then try again."
+        elif left <= _FEW:
+            words += f" {left} more {'attempts' if left > 1 else 'attempt'}, then you have to wait."
+        put_error(form, "password", words)
+        return _login_page(form, locked=left == 0)
+    return _login_page(form)
+
+
+def begin_session(user: User) -> None:
+    """Sign somebody in. Nothing that was put into the session before survives it."""
+    session.clear()
+    session.permanent = True
+    login_user(user)
+    for cached in ("rights", "viewer_zone"):
+        g.pop(cached, None)
 
 
 def logout() -> ResponseReturnValue:
     """Sign out; by POST only, so that no link elsewhere can do it."""
+    try:
+        sign_out(current_user.id, current_user.name)
+    except StorageError as error:
+        # Leaving must work even while nothing can be stored.
+        _log.error("a sign-out is missing from the audit log: %s", error)
     logout_user()
     session.clear()
     return redirect(url_for("auth.login"))
 
 
-def password() -> ResponseReturnValue:
-    """Change one's own password."""
-    form = PasswordForm()
-    if form.validate_on_submit():
-        try:
-            change_own_password(current_user.id, form.current.data, form.password.data)
-        except InvalidInput as error:
-            put_error(form, error.field, error.message)
-        else:
-            # What this request read of the account before is out of date.
-            db.session.rollback()
-            user = get_user(current_user.id)
-            if user is None:
-                abort(404)
-            login_user(user)
-            flash("Your password is changed.", "success")
-            return redirect(url_for("admin.index"))
-    return render_template("hypersight/password.html", form=form)
+def _login_page(form: LoginForm, *, locked: bool = False) -> str:
+    """The page. What was wrong gets the focus, not the name."""
+    form.name.render_kw = {**form.name.render_kw, "autofocus": not form.errors}
+    help_ = FORGOTTEN if locked else ""
+    return render_template("hypersight/login.html", form=form, help=help_)
+
+
+def _left_after_this() -> tuple[int, int]:
+    """How many attempts are left once this one has been counted, and the seconds until there are more."""
+    limiter: Limiter = current_app.extensions[_LIMITER]
+    try:
+        stats = [(max(0, limit.remaining - 1), limit.reset_at) for limit in limiter.current_limits]
+    except RedisError:
+        stats = []
+    left, reset = min(stats, default=(_FEW + 1, 0))
+    return left, _seconds_until(reset)
+
+
+def _seconds_until(moment: float) -> int:
+    return max(1, math.ceil(moment - time.time()))
+
+
+def _in_words(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} second{'s' if seconds > 1 else ''}"
+    return f"{math.ceil(seconds / 60)} minutes"
 
 
 def _too_many(error: TooManyRequests) -> ResponseReturnValue:
     form = LoginForm()
-    put_error(form, "password", "Too many attempts. Wait a minute, then try again.")
-    return render_template("hypersight/login.html", form=form), 429
+    _note_block(form.name.data or "")
+    limiter: Limiter = current_app.extensions[_LIMITER]
+    limit = limiter.current_limit
+    seconds = 60
+    if limit is not None:
+        with contextlib.suppress(RedisError):
+            seconds = _seconds_until(limit.reset_at)
+    message = f"Too many attempts. Wait {_in_words(seconds)}, then try again."
+    put_error(form, "password", message)
+    return _login_page(form, locked=True), 429, {"Retry-After": str(seconds)}
+
+
+def _note_block(name: str) -> None:
+    try:
+        record_block(name)
+    except StorageError as error:
+        _log.error("too many attempts to sign in, missing from the audit log: %s", error)
 
 
 def _stale_form(error: CSRFError) -> ResponseReturnValue:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask import Flask
 
 from server.errors import ConfigError
+from server.extensions import db
+from server.models import AuditEntry
 from server.services.accounts import create_user, delete_user, set_password, update_user
 from tests.conftest import AppMaker
 from tests.databases import every_database
@@ -117,6 +121,39 @@ def test_attempts_are_limited_by_address_whatever_the_name(make_app: AppMaker) -
     assert refused.status_code == 429
     assert "Too many attempts" in error_at(refused, "password")
     assert who(browser) == 302
+
+
+def test_the_page_says_how_many_attempts_are_left_and_how_long_to_wait(make_app: AppMaker) -> None:
+    app = make_app(LOGIN_ATTEMPTS="5 per 10 minutes")
+    with app.app_context():
+        create_user("ann", PASSWORD)
+    browser = Browser(app)
+    pages = [browser.sign_in("Ann", OTHER) for _ in range(5)]
+    said = [error_at(page, "password") for page in pages]
+    wrong = "Name or password is wrong."
+    assert said[:2] == [wrong, wrong]
+    assert said[2:4] == [
+        f"{wrong} 2 more attempts, then you have to wait.",
+        f"{wrong} 1 more attempt, then you have to wait.",
+    ]
+    assert re.fullmatch(
+        re.escape(wrong) + r" That was the last .*: wait \d+ minutes, then try again\.", said[4]
+    )
+    late = browser.sign_in("Ann", PASSWORD)
+    assert late.status_code == 429 and 0 < int(late.headers["Retry-After"]) <= 601
+    assert re.fullmatch(r"Too many attempts\. Wait \d+ minutes, then try again\.", error_at(late, "password"))
+    for page in (pages[4], late):
+        assert "users password NAME" in page.text and 'value="Ann"' in page.text
+        assert "autofocus" not in page.text and 'aria-invalid="true"' in page.text
+    assert "users password NAME" not in pages[0].text
+    with app.app_context():
+        kept = [
+            (one.action, one.name, one.after) for one in db.session.query(AuditEntry).order_by(AuditEntry.id)
+        ]
+    assert kept[1:] == [
+        ("sign-in refused", "Ann", {"attempts": 5}),
+        ("too many attempts", "Ann", {"attempts": 1}),
+    ]
 
 
 def test_attempts_are_limited_by_account_whatever_the_address(make_app: AppMaker) -> None:

@@ -10,10 +10,11 @@ from server.web.admin.cameras import CameraView
 from server.web.admin.events import EventView
 from server.web.admin.home import HomeView
 from server.web.admin.processors import ProcessorView
+from server.web.admin.profile import ProfileView
 
 
 def init_app(app: Flask) -> None:
     """Register the panel. Who may see it is decided in `web.auth`."""
     admin = Admin(app, name="Hypersight", index_view=HomeView(name="Home"))
-    for view in (CameraView, ProcessorView, EventView, TokenView, UserView):
+    for view in (CameraView, ProcessorView, EventView, TokenView, UserView, ProfileView):
         admin.add_view(view())

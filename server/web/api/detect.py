@@ -12,7 +12,7 @@ from server.domain.detections import Detections
 from server.errors import InvalidInput
 from server.services import detection
 from server.services.pictures import SentPicture, read_jpeg
-from server.web.api.auth import require_token
+from server.web.api.auth import needs
 from server.web.api.body import read_body, too_large
 
 DEFAULT_MIN_SCORE = 0.1
@@ -23,7 +23,7 @@ _OTHER_PARTS = 16
 """Parts of a form that are no pictures and do no harm."""
 
 blueprint = Blueprint("detect", __name__)
-blueprint.before_request(require_token)
+blueprint.before_request(needs("detect"))
 
 
 @blueprint.post("/detect")

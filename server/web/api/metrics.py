@@ -11,11 +11,11 @@ from server.config import Settings
 from server.errors import InvalidInput
 from server.services.clocktime import ClockTime, format_time, parse_time
 from server.services.metrics import occupancy, traffic
-from server.web.api.auth import require_token
+from server.web.api.auth import needs
 from server.web.api.body import integer, json_object
 
 blueprint = Blueprint("metrics", __name__)
-blueprint.before_request(require_token)
+blueprint.before_request(needs("metrics"))
 
 
 @blueprint.post("/traffic")

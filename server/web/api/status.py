@@ -7,10 +7,10 @@ from typing import Any
 from flask import Blueprint
 
 from server.services.status import camera_statuses
-from server.web.api.auth import require_token
+from server.web.api.auth import needs
 
 blueprint = Blueprint("status", __name__)
-blueprint.before_request(require_token)
+blueprint.before_request(needs("status"))
 
 
 @blueprint.get("/statusWatch")
