@@ -106,8 +106,8 @@ def upgrade():
         sa.Column("into", sa.Integer(), nullable=False),
         sa.Column("out", sa.Integer(), nullable=False),
         sa.Column("peak", sa.Integer()),
-        sa.Column("person_s", sa.Float(), nullable=False),
-        sa.Column("observed_s", sa.Float(), nullable=False),
+        sa.Column("person_s", sa.Double(), nullable=False),
+        sa.Column("observed_s", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
             ["processor_id"], ["processors.id"], name=op.f("fk_rollups_processor_id"), ondelete="CASCADE"
         ),

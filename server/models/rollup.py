@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Float, ForeignKey, Integer
+from sqlalchemy import Double, ForeignKey, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.extensions import db
@@ -29,7 +29,7 @@ class Rollup(db.Model):
     out: Mapped[int] = mapped_column(Integer, default=0)
     peak: Mapped[int | None] = mapped_column(Integer)
     """Most people at once; empty where nothing was observed, or the kind has no occupancy."""
-    person_s: Mapped[float] = mapped_column(Float, default=0.0)
+    person_s: Mapped[float] = mapped_column(Double, default=0.0)
     """Occupancy summed over the observed time, in person-seconds."""
-    observed_s: Mapped[float] = mapped_column(Float, default=0.0)
+    observed_s: Mapped[float] = mapped_column(Double, default=0.0)
     """How much of it was observed, in seconds, 0..900."""
