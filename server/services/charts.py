@@ -258,6 +258,8 @@ def _gaps(
     stop = min(stop, datetime_to_us(now))
     reached, why = start, None
     for one in seen:
+        if reached >= stop:
+            break
         if one.start > reached:
             why = why or _ended_before(session, processor_id, reached)
             yield Gap(us_to_datetime(reached), us_to_datetime(min(one.start, stop)), why)

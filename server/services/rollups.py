@@ -23,6 +23,7 @@ from server.domain.video import datetime_to_us, us_to_datetime
 from server.errors import StorageError
 from server.models import Observation, Processor, ProcessorEvent, Rollup
 from server.services.measures import Measure, read
+from server.services.metrics import metric_of
 from server.services.transactions import translated, writing
 
 _log = logging.getLogger(__name__)
@@ -44,17 +45,34 @@ _AHEAD = timedelta(days=32)
 
 
 def spoil(session: Session, processor_ids: Collection[int], start: datetime, stop: datetime) -> None:
-    """Throw away what was rolled up for start..stop (aware), in the transaction that changed what it was
-    made of. A roll-up that is being made meanwhile is not stored: `Processor.late` has grown."""
+    """Throw away what was rolled up for start..stop (aware), in the transaction that changes what it was
+    made of. A roll-up that is being made meanwhile is not stored: `Processor.late` has grown.
+
+    Call it before any event is inserted: MariaDB locks the processor's row for those, and two that hold
+    such a lock could not both go on to change the row.
+    """
     if not processor_ids:
         return
     session.execute(update(Processor).where(Processor.id.in_(processor_ids)).values(late=Processor.late + 1))
-    session.execute(
-        delete(Rollup).where(
-            Rollup.processor_id.in_(processor_ids),
-            Rollup.start > start - QUARTER - _EXTENDED,
-            Rollup.start <= stop,
+    kinds = session.execute(select(Processor.id, Processor.kind).where(Processor.id.in_(processor_ids)))
+    for id_, kind in kinds.all():
+        gone = delete(Rollup).where(Rollup.processor_id == id_, Rollup.start > start - QUARTER - _EXTENDED)
+        last = _next_count(session, id_, stop) if metric_of(kind) == "objects" else stop
+        session.execute(gone if last is None else gone.where(Rollup.start <= last))
+
+
+def _next_count(session: Session, processor_id: int, moment: datetime) -> datetime | None:
+    """When it was next said how many are there: so long a change before it is felt. None: for ever."""
+    return session.scalar(
+        select(ProcessorEvent.ts)
+        .where(
+            ProcessorEvent.processor_id == processor_id,
+            ProcessorEvent.ts > moment,
+            ProcessorEvent.count.is_not(None),
+            ProcessorEvent.clip_import_id.is_(None),
         )
+        .order_by(ProcessorEvent.ts)
+        .limit(1)
     )
 
 
