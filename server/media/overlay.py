@@ -19,9 +19,9 @@ MOVED_ON_S = 1.5
 
 Colour = tuple[int, int, int]
 """Blue, green, red, 0..255."""
-ZONE: Colour = (240, 170, 60)
+ZONE: Colour = (215, 205, 70)
 LINE: Colour = (60, 215, 255)
-IN: Colour = (140, 225, 80)
+IN: Colour = (255, 185, 90)
 OUT: Colour = (60, 145, 255)
 SEEN: Colour = (120, 240, 120)
 HIDDEN: Colour = (190, 190, 190)

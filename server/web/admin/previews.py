@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, abort, current_app, jsonify
+from flask import Blueprint, Flask, Response, abort, current_app, jsonify, request
 
 from server.errors import NotFound
 from server.services.live import LiveReader
@@ -26,7 +26,8 @@ def init_app(app: Flask) -> None:
 def file(processor_id: int, name: str) -> Response:
     """A file of the preview. Whoever asks for the playlist looks at it, so it is made for 30 s more.
 
-    What is not there is answered with JSON: 503 if it may come, 404 if it will not; `state` and `reason`.
+    What is not there is answered with JSON, `state` and `reason`: 503 if it may come, 404 if it will not. With
+    `?say=1`, as our player asks, that comes with status 200: browsers log every other as an error.
     """
     if not is_file_name(name) or processor_id > _MAX_ID:
         abort(404)
@@ -46,6 +47,8 @@ def file(processor_id: int, name: str) -> Response:
 
 def _missing(found: Missing, name: str) -> Response:
     response = jsonify(state=found.state, reason=found.reason)
+    if request.args.get("say"):
+        return response
     if name == PLAYLIST and found.state != OFF:
         response.status_code = 503
         response.headers["Retry-After"] = str(RETRY_SECONDS)
