@@ -1,0 +1,124 @@
+// The buttons above the picture.
+
+import { el } from "./editor-dom.js";
+
+const STRIP = 0.1; // of the picture: how deep a strip along its edge is
+
+const READY = {
+  zone: {
+    "Whole picture": [[0, 0], [1, 0], [1, 1], [0, 1]],
+    "Strip on the left": [[0, 0], [STRIP, 0], [STRIP, 1], [0, 1]],
+    "Strip on the right": [[1 - STRIP, 0], [1, 0], [1, 1], [1 - STRIP, 1]],
+    "Strip at the top": [[0, 0], [1, 0], [1, STRIP], [0, STRIP]],
+    "Strip at the bottom": [[0, 1 - STRIP], [1, 1 - STRIP], [1, 1], [0, 1]],
+  },
+  line: {
+    "Line across, in is up": [[0.05, 0.5], [0.95, 0.5]],
+    "Line down, in is right": [[0.5, 0.05], [0.5, 0.95]],
+  },
+};
+
+function button(text, onclick, attributes = {}) {
+  return el("button", { type: "button", class: "btn btn-secondary", onclick, ...attributes }, text);
+}
+
+export class Tools {
+  constructor(model, hand) {
+    Object.assign(this, { model, hand });
+    const { words } = model;
+    this.draw = {
+      zone: button(`Draw a ${words.zone}`, () => this.#begin("zone"), { class: "btn btn-primary" }),
+      line: button(`Draw a ${words.line}`, () => this.#begin("line"), { class: "btn btn-primary" }),
+    };
+    this.done = button("Done", () => hand.finish(), { class: "btn btn-primary" });
+    this.cancel = button("Cancel drawing", () => this.#cancel());
+    this.undo = button("Undo", () => model.undo(), { title: "Ctrl+Z" });
+    this.redo = button("Redo", () => model.redo(), { title: "Ctrl+Shift+Z" });
+    this.addPoint = button("Add a point", () => this.#addPoint());
+    this.removePoint = button("Remove the point", () => hand.removePoint(model.selected, model.point));
+    this.ready = this.#ready();
+    this.root = el(
+      "div",
+      { class: "shape-tools" },
+      this.draw.zone, this.draw.line, this.ready, this.done, this.cancel,
+      this.undo, this.redo, this.addPoint, this.removePoint,
+    );
+  }
+
+  #ready() {
+    const { model } = this;
+    const choices = Object.entries(READY).flatMap(([noun, shapes]) =>
+      Object.entries(shapes).map(([text, points]) =>
+        button(text, () => this.#addReady(noun, points), { class: "btn btn-light", "data-noun": noun }),
+      ),
+    );
+    const menu = el("div", { class: "menu" }, ...choices);
+    const details = el("details", { class: "ready" }, el("summary", { class: "btn btn-secondary" }, "Ready-made"), menu);
+    details.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && details.open) {
+        details.open = false;
+        details.querySelector("summary").focus();
+        event.stopPropagation();
+      }
+    });
+    document.addEventListener("pointerdown", (event) => {
+      if (!details.contains(event.target)) {
+        details.open = false;
+      }
+    });
+    model.addEventListener("changed", () => {
+      for (const choice of choices) {
+        choice.hidden = !model.uses[choice.dataset.noun];
+      }
+    });
+    return details;
+  }
+
+  #addReady(noun, points) {
+    this.ready.open = false;
+    const shape = this.model.add(noun, structuredClone(points));
+    this.hand.say(`${this.model.called(shape)} is added.`);
+    this.hand.focusOn(shape.id);
+  }
+
+  #begin(noun) {
+    const { model } = this;
+    model.begin(noun);
+    const coarse = window.matchMedia("(pointer: coarse)").matches;
+    const verb = coarse ? "Tap" : "Click";
+    this.hand.say(
+      noun === "line"
+        ? `Drag from one end of the line to the other, or ${verb.toLowerCase()} both ends. By keyboard: arrows and space.`
+        : `${verb} the corners one after the other; ${verb.toLowerCase()} the first one again to close it. ` +
+          "By keyboard: arrows, space for a corner, Enter to close.",
+    );
+    this.hand.view.root.focus({ preventScroll: true });
+  }
+
+  #cancel() {
+    const { noun } = this.model.draft;
+    this.hand.cancel();
+    this.draw[noun].focus();
+  }
+
+  #addPoint() {
+    const { model, hand } = this, { selected, point } = model;
+    if (model.addPoint(selected, point)) {
+      hand.focusOn(selected, point + 1);
+    }
+  }
+
+  update() {
+    const { model } = this, { draft } = model;
+    for (const noun of ["zone", "line"]) {
+      this.draw[noun].hidden = Boolean(draft) || !model.uses[noun];
+    }
+    this.ready.hidden = Boolean(draft);
+    this.done.hidden = !draft || draft.noun === "line";
+    this.cancel.hidden = !draft;
+    this.undo.disabled = !model.canUndo;
+    this.redo.disabled = !model.canRedo;
+    const onPoint = !draft && model.point !== null && model.current?.noun === "zone";
+    this.addPoint.hidden = this.removePoint.hidden = !onPoint;
+  }
+}
