@@ -32,6 +32,8 @@ class BaseProcessor(ABC):
     """What it does, in a few words, for /admin."""
     about: ClassVar[str] = ""
     """What it counts and how, in a few sentences for the person who sets it up."""
+    undrawn: ClassVar[str] = ""
+    """What it means to draw neither zone nor line, in a sentence."""
     uses_zones: ClassVar[bool] = True
     uses_lines: ClassVar[bool] = False
     metric: ClassVar[str] = ""

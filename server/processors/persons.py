@@ -28,6 +28,7 @@ class Persons(BaseProcessor):
         "Counts who is there: the people inside its zones, or in the whole picture where it has none. "
         "Somebody who stands in two zones counts once."
     )
+    undrawn = "Without a zone the whole picture counts."
     metric = "objects"
 
     def __init__(self, *, zones: object, lines: object, options: object, confidence: object) -> None:

@@ -57,6 +57,7 @@ class Traffic(BaseProcessor):
         "Draw a zone over the way out, such as a strip along the picture's edge: whoever walks into it, or "
         "out of the picture through it, has passed, once."
     )
+    undrawn = "It needs at least one of them."
     uses_lines = True
     metric = "traffic"
 

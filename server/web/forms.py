@@ -50,8 +50,8 @@ class JsonField(TextAreaField):  # type: ignore[misc]
         if self.data in (None, [], {}):
             return ""
         if isinstance(self.data, list):
-            return "[" + ",\n ".join(json.dumps(item) for item in self.data) + "]"
-        return json.dumps(self.data)
+            return "[" + ",\n ".join(_typed(item) for item in self.data) + "]"
+        return _typed(self.data)
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read what was typed."""
@@ -65,6 +65,11 @@ class JsonField(TextAreaField):  # type: ignore[misc]
         except RecursionError as error:
             self.data = self._empty
             raise ValueError("This is nested too deeply.") from error
+
+
+def _typed(value: Any) -> str:
+    """JSON as people type it: letters of any alphabet as they are."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _no_constant(name: str) -> NoReturn:

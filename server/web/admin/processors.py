@@ -4,74 +4,24 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from flask import request
+from flask import Response, abort, current_app, g, jsonify, request, url_for
+from flask_admin import expose
 from flask_admin.contrib.sqla.filters import BooleanEqualFilter
-from flask_admin.form import BaseForm
 from sqlalchemy import ColumnElement, select
-from wtforms import BooleanField, Form, HiddenField, SelectField, StringField
-from wtforms.validators import InputRequired
+from wtforms import Form
 
-from server.domain.detections import LABELS
+from server.errors import HypersightError, InvalidInput
 from server.extensions import db
 from server.models import Camera, Processor
+from server.processors import KINDS
 from server.services import cameras
 from server.services.metrics import metric_of
-from server.services.naming import NAME_LENGTH
 from server.web.admin.base import TableView
+from server.web.admin.camera_picture import camera_picture
 from server.web.admin.filters import ChoiceFilter, camera_choices, kind_choices
+from server.web.admin.processor_form import ProcessorForm, given, kinds_in_words, spread_options
+from server.web.admin.processor_words import numbers_of, settings_in_words
 from server.web.auth import current_rights
-from server.web.forms import JsonField, NumberField
-
-_COORDINATES = (
-    "Coordinates are fractions of the picture from 0 to 1: [0, 0] is the top left corner, [1, 1] the bottom "
-    "right one."
-)
-
-
-class ProcessorForm(BaseForm):  # type: ignore[misc]
-    """A processor."""
-
-    camera = SelectField("Camera", [InputRequired("Choose a camera.")], validate_choice=False)
-    name = StringField(
-        "Name",
-        [InputRequired("A processor needs a name.")],
-        description="What people call it, such as Front door. Each name is given once a camera.",
-        render_kw={"maxlength": NAME_LENGTH},
-    )
-    kind = SelectField(
-        "Kind",
-        [InputRequired("Choose a kind.")],
-        validate_choice=False,
-        description="What it counts. Camera and kind stay as they are once the processor is saved.",
-    )
-    enabled = BooleanField("Enabled", default=True, description="Whether it counts.")
-    confidence = NumberField(
-        "Confidence",
-        [InputRequired("A number is needed.")],
-        default=0.5,
-        description="From 0 to 1. Somebody takes part once the detector has been this sure of them.",
-        render_kw={"inputmode": "decimal"},
-    )
-    zones = JsonField(
-        "Zones",
-        empty=[],
-        description=f"A list of zones, each a list of its corners in order around it. {_COORDINATES} The "
-        "right tenth of the picture: [[[0.9, 0], [1, 0], [1, 1], [0.9, 1]]]",
-    )
-    lines = JsonField(
-        "Lines",
-        empty=[],
-        description="A list of lines, each from one point to another. Walking along a line, those who cross "
-        "it to your left go in, those to your right go out. Across the middle, in is up: "
-        "[[[0, 0.5], [1, 0.5]]]",
-    )
-    options = JsonField(
-        "Options",
-        empty={},
-        description='What else the kind knows, as a JSON object. All kinds: {"labels": ["person"]}, a list '
-        f"of some of {', '.join(LABELS)}.",
-    )
-    seen = HiddenField()
 
 
 class ProcessorView(TableView):
@@ -92,6 +42,7 @@ class ProcessorView(TableView):
         "zones",
         "lines",
         "options",
+        "preview",
         "created_at",
     )
     column_export_list = column_details_list
@@ -111,6 +62,8 @@ class ProcessorView(TableView):
     column_formatters_detail: ClassVar[dict[str, Any]] = {}
     column_formatters_export: ClassVar = {"camera": lambda view, context, row, name: row.camera.name}
     form = ProcessorForm
+    create_template = "hypersight/processor_form.html"
+    edit_template = "hypersight/processor_form.html"
     details_template = "hypersight/processor.html"
 
     def __init__(self) -> None:
@@ -148,6 +101,61 @@ class ProcessorView(TableView):
         """What is asked before a processor goes."""
         return f"Delete the processor {row} and everything it counted?"
 
+    def about(self, row: Processor) -> str:
+        """What its kind counts, in sentences."""
+        return KINDS[row.kind].about if row.kind in KINDS else ""
+
+    def kinds(self) -> dict[str, dict[str, Any]]:
+        """See `kinds_in_words`."""
+        return kinds_in_words()
+
+    def in_words(self, row: Processor) -> list[tuple[str, str]]:
+        """See `settings_in_words`."""
+        return settings_in_words(row)
+
+    def numbers(self, row: Processor) -> list[dict[str, str]]:
+        """See `numbers_of`."""
+        return numbers_of(row)
+
+    def picture(self, camera_id: Any) -> dict[str, str | None]:
+        """What there is to draw on; without a camera, which one to choose."""
+        if isinstance(camera_id, str):
+            camera_id = int(camera_id) if camera_id.isascii() and camera_id.isdigit() else 0
+        if not camera_id or not current_rights().sees(camera_id):
+            return {"shot": None, "note": "Choose a camera to see its picture."}
+        return camera_picture(camera_id)
+
+    def chart_of(self, row: Processor) -> str:
+        """Address of its chart."""
+        known = "chart.index" in current_app.view_functions
+        return url_for("chart.index", processor=row.id) if known else ""
+
+    def current(self, row: Processor) -> str:
+        """Stands for the row as it is now, whatever the form was opened over."""
+        return cameras.fingerprint(row)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the form that was just sent was opened before somebody else's change."""
+        return bool(g.get("stale_processor"))
+
+    @expose("/picture")  # type: ignore[untyped-decorator]
+    def camera_picture(self) -> Response:
+        """`?camera=ID`: address of its picture and what is to be said of it, as JSON."""
+        given_id = request.args.get("camera", "")
+        key = int(given_id) if given_id.isascii() and given_id.isdigit() and len(given_id) < 10 else 0
+        if not current_rights().sees(key) or db.session.get(Camera, key) is None:
+            abort(404)
+        return jsonify(camera_picture(key))
+
+    @expose("/numbers")  # type: ignore[untyped-decorator]
+    def now(self) -> Response:
+        """`?id=ID`: what it counts now and has counted today, as JSON."""
+        row = self.get_one(request.args.get("id", ""))
+        if row is None:
+            abort(404)
+        return jsonify(numbers_of(row))
+
     def create_form(self, obj: Any = None) -> Form:
         """An empty form; `?camera=ID` chooses the camera."""
         form = super().create_form(obj)
@@ -170,6 +178,7 @@ class ProcessorView(TableView):
         del form.camera, form.kind
         if request.method == "GET":
             form.seen.data = cameras.fingerprint(obj)
+            spread_options(form, obj.options or {})
         return form
 
     def save_new(self, form: Form) -> int:
@@ -178,23 +187,19 @@ class ProcessorView(TableView):
         key = int(camera) if camera.isascii() and camera.isdigit() and len(camera) < 10 else 0
         # A camera that this person does not see is not there for them: the service says "choose a camera".
         key = key if current_rights().may_change(key) else 0
-        return cameras.create_processor(key, form.kind.data, _given(form))
+        return cameras.create_processor(key, form.kind.data, given(form))
 
     def save(self, form: Form, row: Processor) -> None:
-        """See `TableView`."""
-        cameras.update_processor(row.id, _given(form), form.seen.data)
+        """See `TableView`. "Save mine instead" names the version that it is put in the place of."""
+        cameras.update_processor(row.id, given(form), request.form.get("instead_of") or form.seen.data)
 
     def remove(self, row: Processor) -> None:
         """See `TableView`."""
         cameras.delete_processor(row.id)
 
-
-def _given(form: Form) -> cameras.ProcessorInput:
-    return cameras.ProcessorInput(
-        name=form.name.data,
-        enabled=form.enabled.data,
-        confidence=form.confidence.data,
-        zones=form.zones.data,
-        lines=form.lines.data,
-        options=form.options.data,
-    )
+    def _show(self, form: Form, error: HypersightError) -> None:
+        if isinstance(error, InvalidInput) and error.field == "seen":
+            db.session.rollback()
+            g.stale_processor = True
+        else:
+            super()._show(form, error)

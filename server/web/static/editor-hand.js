@@ -236,8 +236,8 @@ export class Hand {
       this.focusOn(id, model.point);
       return;
     }
-    const rule = shape.noun === "line" ? "A line keeps its two points" : `A ${model.words.zone} keeps at least three points`;
-    this.say(`${rule}; delete ${model.called(shape)} to be rid of it.`, true);
+    const few = shape.noun === "line" ? "its two" : "at least three";
+    this.say(`A ${model.words[shape.noun]} keeps ${few} points; delete ${model.called(shape)} to be rid of it.`, true);
   }
 
   remove(id) {

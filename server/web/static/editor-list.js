@@ -46,12 +46,12 @@ export class List {
     const error = el("p", { class: "invalid-feedback", id: `${this.prefix}-wrong-${id}` });
     const remove = el("button", { type: "button", class: "btn btn-light", onclick: () => this.#remove(id) }, "Delete");
     const turn = el("button", { type: "button", class: "btn btn-light", onclick: () => this.#turn(id) }, "Turn round");
-    const mark = el("span", { class: `mark ${shape.noun}`, "aria-hidden": "true" });
+    const swatch = el("span", { class: `swatch ${shape.noun}`, "aria-hidden": "true" });
     const buttons = shape.noun === "line" ? [turn, remove] : [remove];
-    const item = el("li", { "data-id": id }, el("div", { class: "shape-row" }, mark, name, ...buttons), error);
+    const item = el("li", { "data-id": id }, el("div", { class: "shape-row" }, swatch, name, ...buttons), error);
     item.addEventListener("pointerenter", () => this.#light(id));
     item.addEventListener("pointerleave", () => this.#light(null));
-    mark.addEventListener("click", () => model.select(id));
+    swatch.addEventListener("click", () => model.select(id));
     const row = { item, name, error, remove, turn };
     this.#rows.set(id, row);
     return row;

@@ -22,8 +22,10 @@ export class Picture {
     this.image = el("img", { alt: "", draggable: "false" });
     this.stage = el("div", { class: "shape-stage" }, this.image, this.svg);
     this.note = el("span", { class: "reason" });
-    this.again = el("button", { type: "button", class: "btn btn-light", onclick: () => this.refresh() }, "Refresh the picture");
-    this.root = el("div", { class: "shape-picture" }, this.stage, el("p", { class: "shape-note" }, this.note, this.again));
+    const press = { type: "button", class: "btn btn-light", onclick: () => this.refresh() };
+    this.again = el("button", press, "Refresh the picture");
+    const foot = el("p", { class: "shape-note" }, this.note, this.again);
+    this.root = el("div", { class: "shape-picture" }, this.stage, foot);
     this.image.addEventListener("load", () => this.#shown(this.image.naturalWidth, this.image.naturalHeight));
     this.image.addEventListener("error", () => this.#grid("The picture cannot be loaded; draw on the grid."));
     new ResizeObserver(() => this.#measure()).observe(this.stage);

@@ -53,11 +53,12 @@ export class Tools {
       ),
     );
     const menu = el("div", { class: "menu" }, ...choices);
-    const details = el("details", { class: "ready" }, el("summary", { class: "btn btn-secondary" }, "Ready-made"), menu);
+    const summary = el("summary", { class: "btn btn-secondary" }, "Ready-made");
+    const details = el("details", { class: "ready" }, summary, menu);
     details.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && details.open) {
         details.open = false;
-        details.querySelector("summary").focus();
+        summary.focus();
         event.stopPropagation();
       }
     });
@@ -84,14 +85,7 @@ export class Tools {
   #begin(noun) {
     const { model } = this;
     model.begin(noun);
-    const coarse = window.matchMedia("(pointer: coarse)").matches;
-    const verb = coarse ? "Tap" : "Click";
-    this.hand.say(
-      noun === "line"
-        ? `Drag from one end of the line to the other, or ${verb.toLowerCase()} both ends. By keyboard: arrows and space.`
-        : `${verb} the corners one after the other; ${verb.toLowerCase()} the first one again to close it. ` +
-          "By keyboard: arrows, space for a corner, Enter to close.",
-    );
+    this.hand.say(this.hint());
     this.hand.view.root.focus({ preventScroll: true });
   }
 
@@ -99,6 +93,29 @@ export class Tools {
     const { noun } = this.model.draft;
     this.hand.cancel();
     this.draw[noun].focus();
+  }
+
+  /** What can be done now, in a sentence or two. */
+  hint() {
+    const { model } = this, { draft, current } = model;
+    const click = window.matchMedia("(pointer: coarse)").matches ? "tap" : "click";
+    if (draft?.noun === "line") {
+      return draft.points.length
+        ? `Now ${click} where it ends.`
+        : `Drag from one end of the line to the other, or ${click} both. By keyboard: arrows and space.`;
+    }
+    if (draft) {
+      return draft.points.length > 2
+        ? `To close it, ${click} the first point again, or press Enter or Done.`
+        : `${click === "tap" ? "Tap" : "Click"} the corners one after the other. By keyboard: arrows and space.`;
+    }
+    if (current?.noun === "zone") {
+      return "Drag a point to move it, or one of the small circles between to add one. Drag inside to move it all.";
+    }
+    if (current) {
+      return "Drag its ends. Who crosses it towards the arrow goes in.";
+    }
+    return model.shapes.length ? `To change something, ${click} on it.` : "";
   }
 
   #addPoint() {

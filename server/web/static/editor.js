@@ -28,6 +28,7 @@ class Editor {
     this.picture = new Picture(root.dataset, { drawable: true });
     this.view = new View(this.picture.svg);
     this.status = el("p", { class: "shape-said", role: "status" });
+    this.hint = el("p", { class: "shape-hint" });
     this.hand = new Hand(this.model, this.view, (text, wrong) => this.say(text, wrong));
     this.tools = new Tools(this.model, this.hand);
     this.list = new List(this.model, this.view, this.hand, root.dataset.zones);
@@ -45,7 +46,8 @@ class Editor {
       { class: "shape-side" },
       this.list.empty, this.list.root, this.textWrong, keyboardHelp(this.model.words),
     );
-    const stage = el("div", { class: "shape-main" }, this.tools.root, this.status, this.picture.root);
+    const words = el("div", { class: "shape-words" }, this.status, this.hint);
+    const stage = el("div", { class: "shape-main" }, this.tools.root, words, this.picture.root);
     const text = this.root.querySelector("details");
     this.root.classList.add("upgraded");
     if (this.root.dataset.look) {
@@ -71,6 +73,10 @@ class Editor {
       this.draw();
     };
     this.root.addEventListener("keydown", (event) => this.#shortcut(event));
+    // What was said last makes room as soon as somebody goes on.
+    for (const name of ["pointerdown", "keydown"]) {
+      this.root.addEventListener(name, () => this.say(""), true);
+    }
     this.#control("kindField")?.addEventListener("change", () => {
       this.#kind();
       this.draw();
@@ -147,6 +153,7 @@ class Editor {
   say(text, wrong = false) {
     this.status.textContent = text;
     this.status.classList.toggle("wrong", wrong);
+    this.hint.hidden = Boolean(text);
   }
 
   draw() {
@@ -155,6 +162,7 @@ class Editor {
     this.view.draw(model, wrongs);
     this.list.draw(wrongs);
     this.tools.update();
+    this.hint.textContent = this.tools.hint();
     const problems = NOUNS.flatMap((noun) => {
       const unread = this.unreadable[noun];
       const words = noun === "line" ? "lines" : `${model.words.zone}s`;
