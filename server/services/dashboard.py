@@ -40,14 +40,24 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What a processor says. `people`, `passed`: None where it does not count them or nobody knows."""
+
+    rule: Rule
+    people: int | None
+    passed: Today | None
+    last: ProcessorEvent | None
+
+
+@dataclass(frozen=True, slots=True)
 class Glance:
-    """One camera. `people`, `passed`: None where nothing counts them or nobody knows; `shot_us`: when its
-    last picture was taken, microseconds since 1970."""
+    """One camera. `people`, `passed`: of all its processors together; `last`: the newest of their events;
+    `shot_us`: when its last picture was taken, microseconds since 1970."""
 
     status: CameraStatus
     rank: int
     skipped: float
-    rules: tuple[Rule, ...]
+    counted: tuple[Counted, ...]
     people: int | None
     passed: Today | None
     last: ProcessorEvent | None
@@ -65,32 +75,29 @@ class Dashboard:
     passed: int | None
 
 
-def dashboard(rights: Rights, zone: ZoneInfo, now: datetime) -> Dashboard:
-    """All cameras that somebody may see. zone: whose midnight begins today.
+def dashboard(rights: Rights, zone: ZoneInfo, now: datetime, camera_id: int | None = None) -> Dashboard:
+    """All cameras that somebody may see, or one of them. zone: whose midnight begins today.
 
     Needs an application context. Raises StorageError where the database is away.
     """
-    statuses = [status for status in camera_statuses().values() if rights.sees(status.id)]
+    statuses = [
+        status
+        for status in camera_statuses().values()
+        if rights.sees(status.id) and camera_id in (None, status.id)
+    ]
     watched = [status.id for status in statuses if status.watching]
     numbers = LiveReader.of(current_app).numbers(watched)
-    by_camera: dict[int, list[Rule]] = {}
-    for rule in rules_of(rights):
-        by_camera.setdefault(rule.camera_id, []).append(rule)
-    rules = [rule for found in by_camera.values() for rule in found]
+    rules = rules_of(rights, camera_id)
     people = people_now(rules, numbers, set(watched), now)
     passed = passed_today(rules, zone, now)
     last = last_events([rule.id for rule in rules])
     shots = _shot_times([status.id for status in statuses])
+    counted: dict[int, list[Counted]] = {}
+    for rule in rules:
+        said = Counted(rule, people.get(rule.id), passed.get(rule.id), last.get(rule.id))
+        counted.setdefault(rule.camera_id, []).append(said)
     glances = [
-        _glance(
-            status,
-            numbers.get(status.id),
-            tuple(by_camera.get(status.id, ())),
-            people,
-            passed,
-            last,
-            shots.get(status.id),
-        )
+        _glance(status, numbers.get(status.id), counted.get(status.id, []), shots.get(status.id))
         for status in statuses
     ]
     glances.sort(key=lambda glance: (glance.rank, glance.status.name.lower()))
@@ -107,7 +114,10 @@ def rules_of(rights: Rights, camera_id: int | None = None) -> list[Rule]:
     if camera_id is not None:
         query = query.where(Processor.camera_id == camera_id)
     with translated():
-        return [Rule(*row, metric=metric_of(row.kind)) for row in db.session.execute(query)]
+        rows = db.session.execute(query)
+        return [
+            Rule(row.id, row.camera_id, row.name, row.kind, row.enabled, metric_of(row.kind)) for row in rows
+        ]
 
 
 def people_now(
@@ -190,27 +200,21 @@ def _shot_times(camera_ids: Sequence[int]) -> dict[int, int]:
 
 
 def _glance(
-    status: CameraStatus,
-    numbers: Numbers | None,
-    rules: tuple[Rule, ...],
-    people: Mapping[int, int],
-    passed: Mapping[int, Today],
-    last: Mapping[int, ProcessorEvent],
-    shot_us: int | None,
+    status: CameraStatus, numbers: Numbers | None, counted: Sequence[Counted], shot_us: int | None
 ) -> Glance:
     skipped = numbers.skipped if numbers is not None else 0.0
-    there = [people[rule.id] for rule in rules if rule.id in people]
-    through = [passed[rule.id] for rule in rules if rule.id in passed]
-    events = [last[rule.id] for rule in rules if rule.id in last]
+    there = [one.people for one in counted if one.people is not None]
+    through = [one.passed for one in counted if one.passed is not None]
+    events = [one.last for one in counted if one.last is not None]
     return Glance(
-        status,
-        _rank(status, skipped),
-        skipped,
-        rules,
-        sum(there) if there else None,
-        _together(through) if through else None,
-        max(events, key=lambda event: (event.ts, event.id), default=None),
-        shot_us,
+        status=status,
+        rank=_rank(status, skipped),
+        skipped=skipped,
+        counted=tuple(counted),
+        people=sum(there) if there else None,
+        passed=_together(through) if through else None,
+        last=max(events, key=lambda event: (event.ts, event.id), default=None),
+        shot_us=shot_us,
     )
 
 

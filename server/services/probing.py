@@ -11,7 +11,7 @@ from flask import current_app
 from server.config import Settings
 from server.domain.masks import Masker, parse_masks
 from server.domain.video import Frame
-from server.errors import InvalidInput, NotFound, SourceError
+from server.errors import HypersightError, InvalidInput, NotFound, SourceError
 from server.extensions import db
 from server.log import redact
 from server.media import addresses
@@ -99,11 +99,17 @@ class Failed(SourceError):
         self.remedy = remedy
 
 
+class Crowded(HypersightError):
+    """As many addresses as may be are being tested."""
+
+    retryable = True
+
+
 def probe(asked: Question, seconds: float = SECONDS) -> Answer:
     """Connect to a camera's address and look.
 
-    Takes `seconds` at most. Raises InvalidInput naming the field, NotFound where the camera is gone, Failed,
-    and `media.snapshot.Busy` where others are being tested.
+    Takes `seconds` at most. Raises InvalidInput naming the field, NotFound where the camera is gone, Failed
+    and Crowded.
     """
     settings: Settings = current_app.extensions["hypersight"]
     stored = _stored(asked.camera_id)
@@ -126,8 +132,8 @@ def probe(asked: Question, seconds: float = SECONDS) -> Answer:
             networks=settings.stream_networks,
             seconds=seconds,
         )
-    except Busy:
-        raise
+    except Busy as error:
+        raise Crowded(str(error)) from None
     except SourceError as error:
         reason = redact(str(error))
         raise Failed(reason, remedy_for(reason)) from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_admin.form import BaseForm
 from wtforms import BooleanField, Form, HiddenField, IntegerField, SelectField, StringField
-from wtforms.validators import InputRequired
+from wtforms.validators import InputRequired, StopValidation
 
 from server.log import redact
 from server.models import Camera
@@ -15,7 +15,19 @@ from server.services import cameras
 from server.services.naming import NAME_LENGTH
 from server.web.forms import JsonField, NumberField
 
-_NUMBER = [InputRequired("A number is needed.")]
+
+class Number:
+    """A number is there. One that was not sent at all stays as it was."""
+
+    def __call__(self, form: Form, field: Any) -> None:
+        """Refuse what was left empty."""
+        if field.raw_data and not field.raw_data[0].strip():
+            raise StopValidation("A number is needed.")
+        if not field.raw_data and field.data is None:
+            raise StopValidation("A number is needed.")
+
+
+_NUMBER = [Number()]
 _DECIMAL = {"inputmode": "decimal"}
 _WHOLE = {"inputmode": "numeric"}
 
@@ -86,24 +98,24 @@ class CameraForm(BaseForm):  # type: ignore[misc]
         "Detection grid",
         _NUMBER,
         default=1,
-        description=f"n, from 1 to {cameras.MAX_GRID}: n × n frames are looked at as one picture, which saves "
-        "CPU and misses what is small. 1 looks at each frame by itself.",
+        description=f"n, from 1 to {cameras.MAX_GRID}: n × n frames are looked at as one picture, which "
+        "saves CPU and misses what is small. 1 looks at each frame by itself.",
         render_kw=_WHOLE,
     )
     preview_fps = NumberField(
         "Preview frame rate",
         _NUMBER,
         default=15.0,
-        description=f"From {cameras.MIN_PREVIEW_FPS:g} to {cameras.MAX_PREVIEW_FPS:g}. 15 looks smooth; fewer "
-        "cost less CPU.",
+        description=f"From {cameras.MIN_PREVIEW_FPS:g} to {cameras.MAX_PREVIEW_FPS:g}. 15 looks smooth; "
+        "fewer cost less CPU.",
         render_kw=_DECIMAL,
     )
     preview_kbps = IntegerField(
         "Preview bitrate",
         _NUMBER,
         default=800,
-        description=f"From {cameras.MIN_PREVIEW_KBPS} to {cameras.MAX_PREVIEW_KBPS}. More is sharper and needs "
-        "a faster network; 800 suits a phone.",
+        description=f"From {cameras.MIN_PREVIEW_KBPS} to {cameras.MAX_PREVIEW_KBPS}. More is sharper and "
+        "needs a faster network; 800 suits a phone.",
         render_kw=_WHOLE,
     )
     preview_width = IntegerField(
@@ -117,8 +129,8 @@ class CameraForm(BaseForm):  # type: ignore[misc]
     masks = JsonField(
         "Picture masks",
         empty=[],
-        description="A list of polygons, each a list of its corners. Coordinates are fractions of the picture "
-        "from 0 to 1: the left tenth is [[[0, 0], [0.1, 0], [0.1, 1], [0, 1]]]",
+        description="A list of polygons, each a list of its corners. Coordinates are fractions of the "
+        "picture from 0 to 1: the left tenth is [[[0, 0], [0.1, 0], [0.1, 1], [0, 1]]]",
     )
     seen = HiddenField()
 
@@ -143,7 +155,8 @@ def read(form: Form) -> cameras.CameraInput:
         enabled=form.enabled.data,
         watch_fps=form.watch_fps.data,
         detection_grid=form.detection_grid.data,
-        masks=form.masks.data,
+        # A form that was sent without masks does not say that there are none any more.
+        masks=form.masks.data if form.masks.raw_data else form.masks.object_data or [],
         preview_fps=form.preview_fps.data,
         preview_kbps=form.preview_kbps.data,
         preview_width=form.preview_width.data,

@@ -1,69 +1,26 @@
-"""Cameras: the list with their state, and the form."""
+"""Cameras: the list with their state, the form with its test, and each camera's own page."""
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
-from flask import g, request
+from flask import Response, abort, g, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_admin import expose
 from flask_admin.contrib.sqla.filters import BooleanEqualFilter
-from flask_admin.form import BaseForm
 from markupsafe import Markup
 from sqlalchemy import ColumnElement
-from wtforms import BooleanField, Form, HiddenField, IntegerField, SelectField, StringField
-from wtforms.validators import InputRequired
+from wtforms import Form
 
+from server.errors import NotFound
 from server.log import redact
 from server.models import Camera
 from server.services import cameras
-from server.services.naming import NAME_LENGTH
 from server.services.status import CameraStatus, camera_statuses
+from server.web.admin import camera_form, camera_page, camera_test
 from server.web.admin.base import TableView
 from server.web.auth import current_rights
-from server.web.forms import NumberField
-
-
-class CameraForm(BaseForm):  # type: ignore[misc]
-    """A camera."""
-
-    name = StringField(
-        "Name",
-        [InputRequired("A camera needs a name.")],
-        description="What people call it, such as Entrance. Each name is given once.",
-        render_kw={"maxlength": NAME_LENGTH},
-    )
-    stream_url = StringField(
-        "Stream URL",
-        [InputRequired("An address is needed.")],
-        description="Where the video comes from: rtsp://user:password@192.168.1.20/stream1, an HTTP or HLS "
-        "address, /dev/video0, or the path of a file on the server. Passwords are shown as *** from then on; "
-        "leave the *** as they are to keep them.",
-        render_kw={"maxlength": cameras.MAX_ADDRESS, "spellcheck": "false", "autocapitalize": "none"},
-    )
-    rtsp_transport = SelectField(
-        "RTSP transport",
-        choices=[("tcp", "TCP"), ("udp", "UDP")],
-        default="tcp",
-        description="How an RTSP camera sends. TCP loses nothing; UDP is for cameras that know no other.",
-    )
-    loop = BooleanField("Loop", description="For files only: begin again at the end.")
-    enabled = BooleanField("Enabled", default=True, description="Whether it is watched.")
-    watch_fps = NumberField(
-        "Analysed frames a second",
-        [InputRequired("A number is needed.")],
-        default=5.0,
-        description=f"From {cameras.MIN_FPS:g} to {cameras.MAX_FPS:g} frames a second. More follows fast "
-        "movement better and costs more CPU; 5 suits people on foot.",
-        render_kw={"inputmode": "decimal"},
-    )
-    detection_grid = IntegerField(
-        "Detection grid",
-        [InputRequired("A number is needed.")],
-        default=1,
-        description=f"n, from 1 to {cameras.MAX_GRID}: n × n frames are looked at as one picture, which "
-        "saves CPU and misses what is small. 1 looks at each frame by itself.",
-        render_kw={"inputmode": "numeric"},
-    )
-    seen = HiddenField()
 
 
 class CameraView(TableView):
@@ -107,7 +64,11 @@ class CameraView(TableView):
         "state": lambda view, context, row, name: view.status_of(row).state,
         "stream_url": lambda view, context, row, name: redact(row.stream_url),
     }
-    form = CameraForm
+    form = camera_form.CameraForm
+    groups = camera_form.GROUPS
+    units = camera_form.UNITS
+    create_template = "hypersight/camera_form.html"
+    edit_template = "hypersight/camera_form.html"
     details_template = "hypersight/camera.html"
 
     def __init__(self) -> None:
@@ -155,24 +116,53 @@ class CameraView(TableView):
 
     def save_new(self, form: Form) -> int:
         """See `TableView`."""
-        return cameras.create_camera(_given(form))
+        return cameras.create_camera(camera_form.read(form))
 
     def save(self, form: Form, row: Camera) -> None:
         """See `TableView`."""
-        cameras.update_camera(row.id, _given(form), form.seen.data)
+        cameras.update_camera(row.id, camera_form.read(form), form.seen.data)
 
     def remove(self, row: Camera) -> None:
         """See `TableView`."""
         cameras.delete_camera(row.id)
 
+    def get_save_return_url(self, model: Camera, is_created: bool = False) -> str:
+        """After a camera was made: its own page, where its picture comes in and the next step is."""
+        if is_created and "_add_another" not in request.form:
+            return url_for(".details_view", id=model.id, new=1)
+        return str(super().get_save_return_url(model, is_created))
 
-def _given(form: Form) -> cameras.CameraInput:
-    return cameras.CameraInput(
-        name=form.name.data,
-        stream_url=form.stream_url.data,
-        loop=form.loop.data,
-        rtsp_transport=form.rtsp_transport.data,
-        enabled=form.enabled.data,
-        watch_fps=form.watch_fps.data,
-        detection_grid=form.detection_grid.data,
-    )
+    def details_args(self, row: Camera) -> dict[str, Any]:
+        """What the camera's page shows."""
+        return camera_page.shown(row, datetime.now(timezone.utc), request.args)
+
+    def render(self, template: str, **kwargs: Any) -> str:
+        """See `Page`; the camera's page is given what it shows."""
+        if template == self.details_template:
+            kwargs |= self.details_args(kwargs["model"])
+        return super().render(template, **kwargs)
+
+    @expose("/<int:key>/live.json")  # type: ignore[untyped-decorator]
+    def live(self, key: int) -> Response:
+        """What changes on a camera's page."""
+        return jsonify(camera_page.live(self._visible(key), datetime.now(timezone.utc)))
+
+    @expose("/shot/<int:key>.jpg")  # type: ignore[untyped-decorator]
+    def shot(self, key: int) -> Response:
+        """The camera's last picture."""
+        return camera_page.picture(self._visible(key))
+
+    @expose("/test", methods=("POST",))  # type: ignore[untyped-decorator]
+    def test(self) -> ResponseReturnValue:
+        """Try out an address that may not have been saved yet."""
+        key = request.form.get("camera", "")
+        row = self._visible(key) if key else None
+        if not (self.can_create if row is None else current_rights().may_change(row.id)):
+            abort(403, self.refusal())
+        return camera_test.answer(request.form, None if row is None else row.id)
+
+    def _visible(self, key: object) -> Camera:
+        row: Camera | None = self.get_one(key)
+        if row is None:
+            raise NotFound("There is no such camera, or it is not among what you were given to see.")
+        return row

@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
-from flask_admin import AdminIndexView, expose
-from sqlalchemy import select
+from datetime import datetime, timezone
+from typing import Any
 
-from server.extensions import db
-from server.models import Processor
-from server.services.status import CameraStatus, camera_statuses
-from server.web.admin.page import Page
+from flask import Response, current_app, jsonify, redirect, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_admin import AdminIndexView, expose
+
+from server.services.dashboard import Dashboard, dashboard
+from server.services.first_steps import first_steps, obstacles
+from server.services.live import LiveReader
+from server.web.admin.glances import card, moment, summary
+from server.web.admin.page import Page, viewer_zone
 from server.web.auth import current_rights
+
+_DISMISSED = "first_steps_dismissed"
+SEARCHED_FROM = 9
+"""Cameras from which on there is something to search them by."""
 
 
 class HomeView(Page, AdminIndexView):  # type: ignore[misc]
-    """Every camera with its state and its processors."""
+    """Every camera at a glance, what needs attention first."""
 
     @expose("/")  # type: ignore[untyped-decorator]
     def index(self) -> str:
         """The page."""
-        processors: dict[int, list[Processor]] = {}
-        for processor in db.session.scalars(select(Processor).order_by(Processor.name)):
-            processors.setdefault(processor.camera_id, []).append(processor)
+        now = datetime.now(timezone.utc)
         rights = current_rights()
-        seen = [camera for camera in camera_statuses().values() if rights.sees(camera.id)]
-        cameras = sorted(seen, key=_attention)
-        return self.render("hypersight/home.html", cameras=cameras, processors=processors)
+        shown = dashboard(rights, viewer_zone(), now)
+        steps = None
+        if rights.operates and not (shown.glances and session.get(_DISMISSED)):
+            steps = first_steps(shown)
+        return self.render(
+            "hypersight/home.html",
+            **_told(shown, now),
+            steps=steps,
+            obstacles=obstacles() if steps is not None else [],
+            searchable=len(shown.glances) >= SEARCHED_FROM,
+        )
+
+    @expose("/dashboard.json")  # type: ignore[untyped-decorator]
+    def refresh(self) -> Response:
+        """The same for the page that is open."""
+        now = datetime.now(timezone.utc)
+        return jsonify(_told(dashboard(current_rights(), viewer_zone(), now), now))
+
+    @expose("/first-steps/dismiss", methods=("POST",))  # type: ignore[untyped-decorator]
+    def dismiss(self) -> ResponseReturnValue:
+        """Show the steps no more in this session."""
+        session[_DISMISSED] = True
+        return redirect(url_for("admin.index"))
 
 
-def _attention(camera: CameraStatus) -> tuple[bool, bool, str]:
-    """What should be watched and is not comes first, what is switched off last."""
-    return not camera.enabled, camera.state == "watching", camera.name.lower()
+def _told(shown: Dashboard, now: datetime) -> dict[str, Any]:
+    rights = current_rights()
+    # Asked here, after the dashboard has asked Redis for something.
+    away = LiveReader.of(current_app).away
+    return {
+        "summary": summary(shown),
+        "note": "Redis does not answer: numbers and pictures are not live." if away else "",
+        "at": moment(now, now),
+        "cards": [card(glance, now, rights) for glance in shown.glances],
+    }

@@ -48,7 +48,7 @@ def test_the_first_page_shows_every_camera_with_state_and_reason(admin: Browser)
 @every_database
 def test_a_camera_is_made_and_shown(admin: Browser) -> None:
     response = send(admin, watch_fps="2,5", loop="y")
-    assert response.status_code == 302 and response.location == "/admin/camera/"
+    assert response.status_code == 302 and response.location == "/admin/camera/details/?id=1&new=1"
     (one,) = stored()
     assert (one.name, one.watch_fps, one.loop, one.enabled) == ("Entrance", 2.5, True, True)
     text = admin.get("/admin/camera/").text

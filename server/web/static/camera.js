@@ -1,0 +1,42 @@
+// A camera's own page: its picture and its numbers refresh themselves.
+
+import { Pictures, refresh, say, setLast, setState, toggle } from "./live-page.js";
+
+const EVERY_MS = 2000;
+
+const place = document.querySelector("[data-live]");
+if (place) {
+  begin();
+}
+
+function begin() {
+  const pictures = new Pictures();
+  const image = place.querySelector("[data-shot]");
+  pictures.want(image, image.dataset.shot);
+
+  function show(told) {
+    setState(place.querySelector("[data-state]"), told.card.state);
+    say(place.querySelector("[data-reason]"), told.card.reason);
+    pictures.want(image, told.card.shot);
+    const old = place.querySelector("[data-shot-note]");
+    say(old, told.card.shot_note);
+    toggle(old, Boolean(told.card.shot_note));
+    for (const value of place.querySelectorAll("[data-number]")) {
+      say(value, told.numbers[value.dataset.number]);
+    }
+    const note = place.querySelector("[data-numbers-note]");
+    say(note, told.numbers_note);
+    toggle(note, Boolean(told.numbers_note));
+    for (const rule of told.rules) {
+      const line = place.querySelector(`[data-rule="${rule.id}"]`);
+      if (line) {
+        say(line.querySelector("[data-value]"), rule.value);
+        say(line.querySelector("[data-note]"), rule.note);
+        say(line.querySelector("[data-detail]"), rule.detail);
+        setLast(line.querySelector("[data-last]"), rule.last);
+      }
+    }
+  }
+
+  refresh(place.dataset.live, EVERY_MS, place.querySelector("[data-stale]"), show);
+}
