@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from server.extensions import db
 from server.models import User
 
+COOKIE = "hypersight"
 PASSWORD = "correct horse battery"
 
 
@@ -62,6 +63,12 @@ class Browser:
             key = user.get_id()
         with self._client.session_transaction() as session:
             session["_user_id"], session["_fresh"] = key, True
+
+    def session(self) -> str:
+        """The cookie of this browser's session, for a real browser to go on with."""
+        cookie = self._client.get_cookie(COOKIE)
+        assert cookie is not None, "nobody has signed in"
+        return str(cookie.value)
 
 
 @cache
