@@ -42,7 +42,7 @@ LIST_SIZE = 8
 STUCK_SECONDS = 10.0
 """An ffmpeg that has taken nothing for so long hangs and is killed."""
 STOP_SECONDS = 2.0
-"""How long an ffmpeg may take to end once its input has."""
+"""How long somebody waits for the end of a preview."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Pauses before another ffmpeg is started after one has died; in seconds, doubling."""
 HEALTHY_SECONDS = 30.0
@@ -84,9 +84,10 @@ class PreviewEncoder:
         self._jobs: deque[tuple[int, Draw]] = deque(maxlen=max(8, round(encoding.fps)))
         self._lock = threading.Condition()
         self._stop = threading.Event()
-        self._stopped_at = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._busy_since: float | None = None
+        self._number = self._written = 0
+        """The number of the first segment of this ffmpeg, and the pictures it was given."""
         self._thread = threading.Thread(target=self._run, name=f"preview {directory.name}", daemon=True)
         self.trouble = ""
         """Why there is no picture, in words; empty while all is well."""
@@ -115,18 +116,18 @@ class PreviewEncoder:
         """Kill an ffmpeg that hangs. Call it about once a second."""
         with self._lock:
             process, since = self._process, self._busy_since
-        now = self._clock.monotonic()
-        stuck = since is not None and now - since > STUCK_SECONDS
-        late = self._stop.is_set() and now - self._stopped_at > STOP_SECONDS
-        if process is not None and (stuck or late):
+        if process is None or since is None:
+            return
+        if self._clock.monotonic() - since > STUCK_SECONDS:
             process.kill()
 
     def stop(self) -> None:
-        """Ask it to end; `ended` says when it has, and `tend` still sees to it until then."""
-        if not self._stop.is_set():
-            self._stopped_at = self._clock.monotonic()
+        """Let it end; `ended` says when it has."""
         self._stop.set()
         with self._lock:
+            if self._process is not None:
+                # Its thread may be waiting for it to take a picture.
+                self._process.kill()
             self._lock.notify()
 
     @property
@@ -135,15 +136,9 @@ class PreviewEncoder:
         return not self._thread.is_alive()
 
     def close(self) -> None:
-        """End it, and wait for that: some `STOP_SECONDS` at most."""
+        """End it, and wait for that, `STOP_SECONDS` at most."""
         self.stop()
         self._thread.join(STOP_SECONDS)
-        if self._thread.is_alive():
-            with self._lock:
-                process = self._process
-            if process is not None:
-                process.kill()
-            self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
@@ -173,9 +168,13 @@ class PreviewEncoder:
         self._directory.mkdir(parents=True, exist_ok=True)
         _clear(self._directory, _OURS)
         run = self._clock.now_us() // 1000
+        # Segments last a second, so numbers that begin with the second of the day we are in never go back:
+        # neither after a restart nor with another worker. RFC 8216 demands it of a playlist.
+        self._number = max(run // 1000, self._number + int(self._written / self.encoding.fps) + 2)
+        self._written = 0
         said: deque[str] = deque(maxlen=_SAID_LINES)
         process = subprocess.Popen(
-            command(binary, self.encoding, abilities, run),
+            command(binary, self.encoding, abilities, run, self._number),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -189,7 +188,6 @@ class PreviewEncoder:
         listener.start()
         with self._lock:
             self._process = process
-            self._jobs.clear()
         try:
             self._pump(process.stdin)
         except (OSError, ValueError) as error:
@@ -217,7 +215,8 @@ class PreviewEncoder:
                 self._log.exception("preview: a picture could not be drawn")
                 continue
             if last is not None:
-                for _ in range(place - last[0] - 1):
+                # More are missing only if ffmpeg has stood still: then it goes on from here.
+                for _ in range(min(place - last[0] - 1, round(self.encoding.fps))):
                     self._write(pipe, last[1])
             self._write(pipe, packed)
             last = place, packed
@@ -245,17 +244,15 @@ class PreviewEncoder:
         while left and not self._stop.is_set():
             left = left[pipe.write(left) :]
         self._busy_since = None
+        self._written += 1
 
     def _finish(self, process: subprocess.Popen[bytes]) -> None:
-        """Its input ends, so it does; one that does not is killed."""
+        """Kill it: a last playlist of its own would only overwrite that of whoever comes next."""
         assert process.stdin is not None
+        process.kill()
         with contextlib.suppress(OSError):
             process.stdin.close()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait()
         with self._lock:
             self._process, self._busy_since = None, None
 
@@ -268,8 +265,11 @@ class PreviewEncoder:
                     self._log.debug("ffmpeg: %s", words)
 
 
-def command(binary: str, encoding: Encoding, abilities: frozenset[str], run: int) -> list[str]:
-    """The command line; it writes into the directory it runs in. run: when it starts, ms since 1970."""
+def command(binary: str, encoding: Encoding, abilities: frozenset[str], run: int, number: int) -> list[str]:
+    """The command line; it writes into the directory it runs in.
+
+    run: when it starts, ms since 1970, for names. number: that of the first segment.
+    """
     bits = encoding.kbps * 1000
     flags = [flag for flag in _FLAGS if flag in abilities]
     more = {"hls_delete_threshold": LIST_SIZE} if "hls_delete_threshold" in abilities else {}
@@ -279,6 +279,9 @@ def command(binary: str, encoding: Encoding, abilities: frozenset[str], run: int
         pix_fmt="yuv420p",
         video_size=(encoding.width, encoding.height),
         framerate=encoding.fps,
+        # There is nothing to find out, and looking would hold back the first eight pictures for good.
+        probesize=32,
+        analyzeduration=0,
     )
     output = source.output(
         PLAYLIST,
@@ -305,8 +308,7 @@ def command(binary: str, encoding: Encoding, abilities: frozenset[str], run: int
         hls_flags="+".join(flags),
         hls_fmp4_init_filename=f"init-{run}.mp4",
         hls_segment_filename=f"{run}-%d.m4s",
-        # Segments last a second, so numbers that begin with the second of the day we are in never go back.
-        start_number=run // 1000,
+        start_number=number,
         **more,
     ).global_args("-hide_banner", "-nostats", "-nostdin", "-loglevel", "error")
     return [str(word) for word in output.compile(cmd=binary, overwrite_output=True)]

@@ -26,8 +26,8 @@ def init_app(app: Flask) -> None:
 def file(processor_id: int, name: str) -> Response:
     """A file of the preview. Whoever asks for the playlist looks at it, so it is made for 30 s more.
 
-    What is not there is answered with JSON, `state` and `reason`: 503 if it may come, 404 if it will not. With
-    `?say=1`, as our player asks, that comes with status 200: browsers log every other as an error.
+    What is not there is answered with JSON, `state` and `reason`: 503 if it may come, 404 if it will not.
+    With `?say=1`, as our player asks, that has the status 200: browsers log every other as an error.
     """
     if not is_file_name(name) or processor_id > _MAX_ID:
         abort(404)
