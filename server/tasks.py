@@ -17,7 +17,8 @@ from server.clock import SystemClock
 from server.config import Settings
 from server.errors import BrokerError
 from server.extensions import db
-from server.services.housekeeping import forget_workers, sweep_segments
+from server.services import audit
+from server.services.housekeeping import forget_states, forget_workers, sweep_crops, sweep_segments
 from server.watchers import process, workers
 from server.watchers.process import JOBS_QUEUE, WatchingProcess
 from server.watchers.supervisor import Supervisor
@@ -130,10 +131,14 @@ def hear() -> None:
 
 @shared_task(name="hypersight.sweep")
 def sweep() -> None:
-    """Delete segments that nobody owns, and workers that have been gone for long."""
+    """Delete segments that nobody owns, and what has been kept for as long as it is to be."""
     settings: Settings = current_app.extensions["hypersight"]
+    now_us = SystemClock().now_us()
     sweep_segments(db.engine, settings.SEGMENTS_DIR)
+    sweep_crops(db.engine, settings.CROPS_DIR, settings.CROPS_KEEP_DAYS, now_us)
     forget_workers(db.engine)
+    forget_states(db.engine, now_us)
+    audit.forget(db.engine, settings.AUDIT_KEEP_DAYS)
 
 
 def supervisor() -> Supervisor:

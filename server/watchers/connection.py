@@ -14,6 +14,7 @@ from server.media.parts import SEGMENT_MAX_TICKS
 from server.services.analysis import Analysis, Outcome
 from server.vision.detector import Detector
 from server.watchers.disk import SegmentKeeper
+from server.watchers.eyes import Eyes
 from server.watchers.ingest import Feed
 from server.watchers.lease import BLIND, ENDED, STOPPED, WATCHING, Standing
 from server.watchers.ledger import Ledger
@@ -70,6 +71,7 @@ class Connection:
         detector_for: DetectorFor,
         clock: Clock,
         log: CameraLogger,
+        eyes: Eyes,
     ) -> None:
         self.plan = plan
         self._analysis = analysis
@@ -80,6 +82,7 @@ class Connection:
         self._detector_for = detector_for
         self._clock = clock
         self._log = log
+        self._eyes = eyes
         self._left_out = ""
         self._skipped: list[Part] = []
         self._draining = False
@@ -128,6 +131,7 @@ class Connection:
 
     def _take(self, part: Part, late_us: int, lag: _Lag, suspicion: Suspicion) -> None:
         self._keeper.write(part)
+        self._eyes.arrived(part)
         self._advances = part.end_us > self._committed_us
         if suspicion.condemned and not self._advances:
             return
@@ -140,13 +144,16 @@ class Connection:
             return
         if self._feed.live and (lag.exceeded(late_us) or (self._skipped and late_us > CAUGHT_UP_US)):
             self._remember_skipped(part)
+            self._eyes.skipped(part)
             self._leave_out(part, "behind", "analysis is too slow for it: skips to the newest pictures")
             return
         if self._skipped:
             self._analysis.pass_over(self._skipped)
             self._skipped = []
         self._left_out = ""
+        began = self._clock.monotonic()
         outcome = self._analysis.feed(part)
+        self._eyes.analysed(outcome, late_us / 1e6 + self._clock.monotonic() - began)
         self._tell(outcome)
         before = self._clock.monotonic()
         self._heed(self._commit(outcome))
@@ -156,6 +163,7 @@ class Connection:
         if self._advances:
             suspicion.lift()
         self._keeper.sweep()
+        self._eyes.tick(self._feed)
 
     def _remember_skipped(self, part: Part) -> None:
         """Only what follows the last keyframe is needed to go on decoding, and not for ever."""
@@ -176,10 +184,12 @@ class Connection:
         self._analysis.cursor = max(self._analysis.cursor or 0, *(packet.pts for packet in part.packets))
         self._heed(self._commit(outcome))
         self._keeper.sweep()
+        self._eyes.tick(self._feed)
 
     def _idle(self) -> None:
         """Nothing has come: hold on to the lease, and see whether something has changed."""
         self._heed(self._ledger.commit(Outcome(), None, self.plan.revision))
+        self._eyes.tick(self._feed)
 
     def _heed(self, standing: Standing) -> None:
         """Take over settings that have changed. Raises Replan where the source has."""
@@ -202,6 +212,7 @@ class Connection:
         )
         if outcome.spans:
             self._ledger.commit(outcome, None, fresh.revision)
+        self._eyes.configure(fresh)
         self._log.info("works by changed settings")
 
     def _commit(self, outcome: Outcome, finished: bool = False) -> Standing:
@@ -225,6 +236,7 @@ class Connection:
     def _end(self) -> tuple[str, str]:
         """The source has ended: what is still held back counts, then nothing more."""
         outcome = self._analysis.finish(self._until_us, "end")
+        self._eyes.keep(outcome)
         self._ledger.show(*FINISHED)
         self._commit(outcome, finished=True)
         self._log.info("%s", FINISHED[1])
@@ -236,4 +248,5 @@ class Connection:
                 self._log.warning("%s", redact(outcome.blind))
             self._ledger.show(BLIND, outcome.blind)
         else:
-            self._ledger.show(WATCHING, "; ".join(filter(None, [*self.plan.unusable, self._keeper.trouble])))
+            troubles = [*self.plan.unusable, self._keeper.trouble, self._eyes.trouble]
+            self._ledger.show(WATCHING, "; ".join(filter(None, troubles)))

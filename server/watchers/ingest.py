@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -106,7 +107,11 @@ class Ingest:
         self.left_behind: threading.Thread | None = None
         """The reading thread, where it had to be given up."""
         self.dropped = 0
-        """Parts that were dropped because they were not taken in time."""
+        """Parts that were dropped because they were not taken in time …"""
+        self.lost = 0
+        """… and the pictures in them."""
+        self.cpu_seconds = 0.0
+        """CPU time of the reading thread so far."""
 
     def arrivals(self, stop: threading.Event) -> Iterator[Arrival | None]:
         """See `Feed`. Raises SourceError where the source fails, stalls or ends."""
@@ -178,6 +183,7 @@ class Ingest:
             self._source.close()
 
     def _put(self, part: Part) -> None:
+        self.cpu_seconds = time.thread_time()
         with self._changed:
             self._queue.append((part, self._clock.monotonic()))
             self._bytes += part.size
@@ -191,11 +197,15 @@ class Ingest:
 
     def _drop_oldest(self) -> None:
         """Make room, up to where decoding can begin again if that is in the queue."""
-        self._bytes -= self._queue.popleft()[0].size
-        self.dropped += 1
+        self._drop()
         independent = any(part.independent for part, _ in self._queue)
         while independent and not self._queue[0][0].independent:
-            self._bytes -= self._queue.popleft()[0].size
-            self.dropped += 1
+            self._drop()
         part, arrived = self._queue[0]
         self._queue[0] = replace(part, gap=part.gap or "behind"), arrived
+
+    def _drop(self) -> None:
+        part, _ = self._queue.popleft()
+        self._bytes -= part.size
+        self.dropped += 1
+        self.lost += len(part.packets)

@@ -104,7 +104,13 @@ class WatchingProcess:
         """It consumes: report it from now on."""
         if not self._name:
             return
-        me = Identity(self._name, self._settings.NODE_NAME, queue_of(self._name), self.capacity)
+        me = Identity(
+            self._name,
+            self._settings.NODE_NAME,
+            queue_of(self._name),
+            self.capacity,
+            self._settings.MEDIA_URL,
+        )
         self._heartbeat = Heartbeat(
             engine, self._clock, me, self._settings.LEASE_SECONDS, self._on_drain, _family
         )

@@ -136,6 +136,7 @@ def _to_json(entry: Entry) -> dict[str, Any]:
         "revision": entry.revision,
         "events": [[id_, _event_values(event)] for id_, event in entry.outcome.events],
         "spans": [_span_to_json(span) for span in entry.outcome.spans],
+        "crops": [[*event, host] for event, host in entry.outcome.crops.items()],
         "advances": entry.advances,
         "saved": None if entry.saved is None else asdict(entry.saved),
         "news": None if entry.news is None else [*entry.news[:2], datetime_to_us(entry.news[2])],
@@ -149,6 +150,8 @@ def _from_json(value: dict[str, Any]) -> Entry:
         outcome=Outcome(
             events=[(id_, Event(**event)) for id_, event in value["events"]],
             spans=[_span_from_json(span) for span in value["spans"]],
+            # Entries of before there were pictures have none.
+            crops={(id_, key): host for id_, key, host in value.get("crops", ())},
         ),
         saved=None if value["saved"] is None else Saved(**value["saved"]),
         news=None if news is None else (news[0], news[1], us_to_datetime(news[2])),

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.engine import CursorResult, Engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from server.clock import Clock, SystemClock
 from server.domain.events import Event
 from server.domain.video import datetime_to_us, us_to_datetime
 from server.errors import CheckpointError
@@ -21,6 +23,7 @@ from server.media.sources import is_file
 from server.models import Camera, Checkpoint, Lease, Observation, Processor, ProcessorEvent
 from server.models.base import db_now_ms
 from server.services.analysis import Begin, End, Extend, Outcome
+from server.services.rollups import SETTLED, spoil
 from server.services.states import note_state
 from server.services.transactions import translated, writing
 from server.watchers import lease
@@ -67,8 +70,11 @@ class Entry:
 class WatchStore:
     """The database, as one watcher uses it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
+        """clock: tells by this host's wall time what may have been rolled up already. Roll-ups are made so
+        much later than `rollups.SETTLED` that the clocks of hosts may differ by minutes."""
         self._engine = engine
+        self._clock = clock or SystemClock()
 
     def plan(self, camera_id: int) -> Plan | None:
         """The camera's settings; None where it has been deleted. Raises StorageError."""
@@ -128,6 +134,7 @@ class WatchStore:
         finished = any(entry.saved is not None and entry.advances for entry in entries)
         with writing(self._engine) as session:
             standing = lease.renew(session, held, news, last.revision, 1 if finished else None)
+            self._spoil(session, held.camera_id, entries)
             for entry in entries:
                 if entry.news is not None:
                     _note(session, held.camera_id, entry.news, held.node)
@@ -135,13 +142,27 @@ class WatchStore:
                 events = entry.outcome.events
                 if fresh_only:
                     events = [event for event in events if not _is_stored(session, *event)]
-                _keep_events(session, held.camera_id, events, standing.revision != entry.revision)
+                changed = standing.revision != entry.revision
+                _keep_events(session, held.camera_id, events, entry.outcome.crops, changed)
             saved = next((entry.saved for entry in reversed(entries) if entry.saved is not None), None)
             if saved is not None:
                 _keep_checkpoint(session, held.camera_id, saved, last.serial)
             elif last.serial:
                 _keep_serial(session, held.camera_id, last.serial)
         return standing
+
+    def counted_today(self, processor_id: int, zone: ZoneInfo, now_us: int) -> tuple[int, int]:
+        """How many of a processor's events since local midnight say "in" and "out". Raises StorageError."""
+        day = us_to_datetime(now_us).astimezone(zone).date()
+        midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+        query = (
+            select(ProcessorEvent.direction, func.count())
+            .where(ProcessorEvent.processor_id == processor_id, ProcessorEvent.ts >= midnight)
+            .group_by(ProcessorEvent.direction)
+        )
+        with translated(), Session(self._engine) as session:
+            counts: dict[str | None, int] = dict(session.execute(query).tuples().all())
+        return counts.get("in", 0), counts.get("out", 0)
 
     def not_of(self, node: str, camera_ids: Sequence[int]) -> set[int]:
         """Which of these cameras another node watches now, or have been deleted. Raises StorageError."""
@@ -165,14 +186,33 @@ class WatchStore:
                 return 0
             there = set(session.scalars(select(Processor.id).where(Processor.camera_id == camera_id)))
             entries = _before_others(session, camera_id, entries)
+            self._spoil(session, camera_id, entries)
             events = [event for entry in entries for event in entry.outcome.events if event[0] in there]
+            crops = {event: host for entry in entries for event, host in entry.outcome.crops.items()}
             fresh = [event for event in events if not _is_stored(session, *event)]
-            _keep_events(session, camera_id, fresh, changed=False)
+            _keep_events(session, camera_id, fresh, crops, changed=False)
             _keep_late_spans(session, camera_id, entries, there)
             for entry in entries:
                 if entry.news is not None:
                     _note(session, camera_id, entry.news, node, late=True)
         return len(fresh)
+
+    def _spoil(self, session: Session, camera_id: int, entries: Sequence[Entry]) -> None:
+        """What comes for a time that may have been rolled up: it is rolled up anew."""
+        settled_us = self._clock.now_us() - SETTLED // timedelta(microseconds=1)
+        late = [moment for entry in entries for moment in _moments(entry.outcome) if moment < settled_us]
+        if late:
+            ids = session.scalars(select(Processor.id).where(Processor.camera_id == camera_id)).all()
+            spoil(session, ids, us_to_datetime(min(late)), us_to_datetime(max(late)))
+
+
+def _moments(outcome: Outcome) -> Iterator[int]:
+    """The times, microseconds since 1970, that an outcome says something of."""
+    for _, event in outcome.events:
+        yield event.ts_us
+    for span in outcome.spans:
+        if not isinstance(span, End):
+            yield span.ts_us
 
 
 def _note(
@@ -183,17 +223,25 @@ def _note(
 
 
 def _keep_events(
-    session: Session, camera_id: int, events: Sequence[tuple[int, Event]], changed: bool
+    session: Session,
+    camera_id: int,
+    events: Sequence[tuple[int, Event]],
+    crops: Mapping[tuple[int, str], str],
+    changed: bool,
 ) -> None:
-    """Insert events; those of a processor that has been deleted meanwhile have nowhere to go."""
+    """Insert events, each with the host that keeps its picture.
+
+    Those of a processor that has been deleted meanwhile have nowhere to go.
+    """
     if events and changed:
         there = set(session.scalars(select(Processor.id).where(Processor.camera_id == camera_id)))
         events = [(id_, event) for id_, event in events if id_ in there]
     if events:
-        session.execute(insert(ProcessorEvent), [event_row(id_, event) for id_, event in events])
+        rows = [event_row(id_, event, crops.get((id_, event.key))) for id_, event in events]
+        session.execute(insert(ProcessorEvent), rows)
 
 
-def event_row(processor_id: int, event: Event) -> dict[str, object]:
+def event_row(processor_id: int, event: Event, crop_node: str | None) -> dict[str, object]:
     """An event as the columns of `ProcessorEvent`."""
     return {
         "processor_id": processor_id,
@@ -206,6 +254,7 @@ def event_row(processor_id: int, event: Event) -> dict[str, object]:
         "zone": event.zone,
         "score": event.score,
         "data": event.data or None,
+        "crop_node": crop_node,
     }
 
 

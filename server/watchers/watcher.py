@@ -17,10 +17,12 @@ from server.media.sources import is_file, source_for
 from server.services.analysis import Analysis, Outcome
 from server.watchers.connection import FINISHED, SHUTTING_DOWN, SWITCHED_OFF, Connection, DetectorFor, Replan
 from server.watchers.disk import SegmentKeeper
+from server.watchers.eyes import Eyes
 from server.watchers.ingest import MOST_ABANDONED, Feed, FileFeed, Ingest
 from server.watchers.lease import STARTING, STOPPED, UNREACHABLE, Claim
 from server.watchers.ledger import Ledger, Outage
 from server.watchers.plan import Plan
+from server.watchers.showing import Showing
 from server.watchers.spool import Spool
 from server.watchers.store import Saved, WatchStore
 from server.watchers.suspicion import Suspicion
@@ -54,8 +56,10 @@ class Watcher:
         *,
         outage: Outage | None = None,
         feed_for: FeedFor | None = None,
+        showing: Showing | None = None,
     ) -> None:
-        """outage: shared by the watchers of a process. feed_for: how cameras are read, if not as usual."""
+        """outage, showing: shared by the watchers of a process. feed_for: how cameras are read, if not as
+        usual."""
         self._held = held
         self._store = store
         self._settings = settings
@@ -66,6 +70,7 @@ class Watcher:
         self._spool = Spool(settings.SPOOL_DIR, held.camera_id, settings.SPOOL_MAX_BYTES)
         self._ledger = Ledger(held, store, self._spool, outage or Outage(clock), clock, self._log)
         self._feed_for = feed_for or self._usual_feed
+        self._showing = showing
         self._strikes = held.strikes
         self._plan: Plan | None = None
         self._settled = False
@@ -140,6 +145,9 @@ class Watcher:
             self._settings.SEGMENTS_KEEP_SECONDS,
             self._clock,
         )
+        eyes = Eyes(
+            plan, analysis, self._settings, self._showing, self._clock, self._log, self._counted_today
+        )
         work = Connection(
             plan,
             analysis,
@@ -150,10 +158,11 @@ class Watcher:
             self._detector_for,
             self._clock,
             self._log,
+            eyes,
         )
         self._ledger.show(STARTING, "connecting")
         try:
-            with contextlib.closing(keeper):
+            with contextlib.closing(keeper), contextlib.closing(eyes):
                 keeper.open()
                 backlog_us = int(self._settings.BACKLOG_SECONDS * 1e6)
                 return work.work(self._stop, saved, suspicion, anchor_us, backlog_us)
@@ -162,6 +171,12 @@ class Watcher:
             feed.close()
             if isinstance(feed, Ingest) and feed.left_behind is not None:
                 self._stuck.append(feed.left_behind)
+
+    def _counted_today(self, processor_id: int) -> tuple[int, int]:
+        """A processor's in and out today. Raises StorageError, at once while the database is away."""
+        if self._ledger.away:
+            raise StorageError("the database does not answer")
+        return self._store.counted_today(processor_id, self._settings.timezone, self._clock.now_us())
 
     def _usual_feed(self, plan: Plan, anchor_us: int, after: int | None) -> Feed:
         source = source_for(

@@ -16,6 +16,7 @@ from server.errors import LeaseLost, StorageError
 from server.services.detection import detector_for
 from server.watchers import lease, stuck
 from server.watchers.ledger import Outage, settle_orphans
+from server.watchers.showing import showing_of
 from server.watchers.store import WatchStore
 from server.watchers.watcher import Watcher
 
@@ -39,12 +40,14 @@ def watch_camera(
     if held is None:
         log.info("camera %s: watched already", camera_id)
         return
+    showing = showing_of(engine, settings, clock)
     state, reason, clean = lease.STOPPED, "the watcher failed; the log says why", False
     try:
         detectors = functools.partial(detector_for, settings)
         watcher = Watcher(
-            held, WatchStore(engine), settings, detectors, clock, stop, outage=_outage_of(engine, clock)
-        )
+            held, WatchStore(engine), settings, detectors, clock, stop,
+            outage=_outage_of(engine, clock), showing=showing,
+        )  # fmt: skip
         with stuck.watching():
             state, reason = watcher.run()
         clean = True
@@ -55,6 +58,8 @@ def watch_camera(
             lease.release(engine, held, state, reason, clock.now_us(), clean=clean)
         except StorageError as error:
             log.warning("camera %s: the lease runs out by itself: %s", camera_id, error)
+        # The process may end next: its last picture is to be stored, if the database takes it at once.
+        showing.flush()
 
 
 _lock = threading.Lock()

@@ -30,12 +30,16 @@ BEAT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who reports: its Celery name, its host, the queue that it alone consumes, most cameras it watches."""
+    """Who reports: its Celery name, its host, the queue that it alone consumes, most cameras it watches.
+
+    `media_url`: where the web server of its host answers to those of others; empty: nowhere.
+    """
 
     name: str
     node: str
     queue: str
     capacity: int
+    media_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ def register(engine: Engine, me: Identity, now_us: int, *, anew: bool = False) -
         "node": me.node,
         "queue": me.queue,
         "capacity": me.capacity,
+        "media_url": me.media_url,
         "started": us_to_datetime(now_us),
         "beat_ms": db_now_ms(),
         "asked_ms": 0,
