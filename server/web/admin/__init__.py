@@ -6,6 +6,7 @@ from flask import Flask
 from flask_admin import Admin
 
 from server.web.admin.accounts import TokenView, UserView
+from server.web.admin.audit import AuditView
 from server.web.admin.cameras import CameraView
 from server.web.admin.events import EventView
 from server.web.admin.home import HomeView
@@ -16,5 +17,5 @@ from server.web.admin.profile import ProfileView
 def init_app(app: Flask) -> None:
     """Register the panel. Who may see it is decided in `web.auth`."""
     admin = Admin(app, name="Hypersight", index_view=HomeView(name="Home"))
-    for view in (CameraView, ProcessorView, EventView, TokenView, UserView, ProfileView):
+    for view in (CameraView, ProcessorView, EventView, TokenView, UserView, AuditView, ProfileView):
         admin.add_view(view())
