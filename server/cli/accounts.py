@@ -9,17 +9,20 @@ from flask.cli import with_appcontext
 
 from server.errors import HypersightError
 from server.services.accounts import create_user, generate_password, set_password
+from server.services.audit import COMMAND_LINE, acting
 from server.services.rights import ADMINISTRATOR, ROLES
-from server.services.tokens import create_token, list_tokens, revoke_token
+from server.services.tokens import SCOPES, create_token, list_tokens, revoke_token
 
 
 class HypersightGroup(click.Group):
-    """Commands whose refusals are one line, not a traceback."""
+    """Commands whose refusals are one line, not a traceback, and whose changes the audit log ascribes to
+    the command line."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with acting(COMMAND_LINE):
+                return super().invoke(ctx)
         except HypersightError as error:
             raise click.ClickException(str(error)) from error
 
@@ -63,10 +66,17 @@ def tokens() -> None:
 
 @tokens.command("create")
 @click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(list(SCOPES)),
+    multiple=True,
+    help="What it may do; several times for several. Without it: everything.",
+)
 @with_appcontext
-def create_token_command(name: str) -> None:
+def create_token_command(name: str, scopes: tuple[str, ...]) -> None:
     """Make a token and print it: it is shown this once."""
-    token = create_token(name)
+    token = create_token(name, scopes=scopes or tuple(SCOPES))
     click.echo(f"Token {name}, shown this once; send it as `Authorization: Bearer TOKEN`:", err=True)
     click.echo(token)
 
@@ -77,7 +87,9 @@ def list_tokens_command() -> None:
     """All tokens, by their first characters."""
     for token in list_tokens():
         state = f"revoked {token.revoked_at:%Y-%m-%d %H:%M} UTC" if token.revoked_at else "valid"
-        click.echo(f"{token.prefix}…  {token.name}  made {token.created_at:%Y-%m-%d %H:%M} UTC  {state}")
+        may = ",".join(scope for scope in SCOPES if scope in token.scopes)
+        made = f"made {token.created_at:%Y-%m-%d %H:%M} UTC"
+        click.echo(f"{token.prefix}…  {token.name}  {may}  {made}  {state}")
 
 
 @tokens.command("revoke")

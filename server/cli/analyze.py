@@ -22,6 +22,7 @@ from server.config import Settings
 from server.domain.video import datetime_to_us
 from server.errors import HypersightError, InvalidInput, SourceError
 from server.services import clip_imports, recordings
+from server.services.audit import COMMAND_LINE, acting
 from server.services.cameras import MAX_FPS, MAX_GRID, MIN_FPS
 from server.services.clocktime import parse_time
 from server.services.detection import detector_for
@@ -55,7 +56,8 @@ class _Refusal(click.ClickException):
 def _in_one_line() -> Iterator[None]:
     """Errors as one line: exit code 2 where the call is wrong, 1 where something failed meanwhile."""
     try:
-        yield
+        with acting(COMMAND_LINE):
+            yield
     except HypersightError as error:
         passing = error.retryable and not isinstance(error, SourceError)
         raise (click.ClickException if passing else _Refusal)(str(error)) from error

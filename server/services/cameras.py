@@ -139,7 +139,7 @@ def create_processor(camera_id: int, kind: str, given: ProcessorInput) -> int:
         processor = Processor(camera_id=camera_id, kind=kind, **asdict(checked))
         session.add(processor)
         session.flush()
-        record(session, CREATED, PROCESSOR, processor.id, processor.name, after=_processor_fields(processor))
+        record(session, CREATED, PROCESSOR, processor.id, processor.name, after=processor_fields(processor))
         return processor.id
 
 
@@ -151,13 +151,11 @@ def update_processor(processor_id: int, given: ProcessorInput, seen: str | None 
     with unique_name(given.name), writing() as session:
         processor = _get(session, Processor, processor_id, "processor")
         _refuse_stale(processor, seen)
-        before = _processor_fields(processor)
+        before = processor_fields(processor)
         _assign(processor, asdict(_checked_processor(processor.kind, given)))
         processor.revision += 1
         _raise_revision(session, processor.camera_id)
-        record(
-            session, CHANGED, PROCESSOR, processor_id, processor.name, before, _processor_fields(processor)
-        )
+        record(session, CHANGED, PROCESSOR, processor_id, processor.name, before, processor_fields(processor))
 
 
 def delete_processor(processor_id: int) -> None:
@@ -173,7 +171,7 @@ def delete_processor(processor_id: int) -> None:
         _raise_revision(session, camera_id)
         gone = session.get(Processor, processor_id, with_for_update=True)
         if gone is not None:
-            before = {**_processor_fields(gone), "enabled": enabled}
+            before = {**processor_fields(gone), "enabled": enabled}
             record(session, DELETED, PROCESSOR, processor_id, gone.name, before=before)
             session.execute(delete(Processor).where(Processor.id == processor_id))
 
@@ -190,7 +188,7 @@ def _camera_fields(row: Camera) -> dict[str, Any]:
     return _form_fields(row, CameraInput) | shown
 
 
-def _processor_fields(row: Processor) -> dict[str, Any]:
+def processor_fields(row: Processor) -> dict[str, Any]:
     """What the audit log keeps of the processor."""
     return _form_fields(row, ProcessorInput) | {"camera": row.camera.name, "kind": row.kind}
 

@@ -14,6 +14,8 @@ from server.domain.video import us_to_datetime
 from server.errors import InvalidInput, NotFound
 from server.extensions import db
 from server.models import Camera, ClipImport, Observation, Processor, ProcessorEvent
+from server.services.audit import CREATED, PROCESSOR, record
+from server.services.cameras import processor_fields
 from server.services.naming import unique_name
 from server.services.recordings import Entry, Report
 from server.services.rollups import spoil
@@ -186,6 +188,9 @@ def _match(session: Session, camera: Camera, entries: Sequence[Entry]) -> tuple[
     # MariaDB takes "Exit" and "exit" for the same name.
     with unique_name(", ".join(missing), "processors"):
         session.flush()
+    for name in missing:
+        made = rows[name]
+        record(session, CREATED, PROCESSOR, made.id, name, after=processor_fields(made))
     return [rows[entry.name].id for entry in entries], missing
 
 

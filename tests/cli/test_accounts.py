@@ -3,8 +3,11 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
+from server.extensions import db
+from server.models import AuditEntry
 from server.services.accounts import authenticate
-from server.services.tokens import token_is_valid
+from server.services.audit import SYSTEM, current_actor
+from server.services.tokens import token_is_valid, token_scopes
 
 PASSWORD = "correct horse battery"
 
@@ -67,3 +70,32 @@ def test_a_token_is_printed_once_listed_by_its_beginning_and_revoked(app: Flask)
     with app.app_context():
         assert not token_is_valid(token)
     assert "revoked" in run(app, "tokens", "list")[1]
+
+
+def test_a_token_is_made_for_what_it_is_to_do(app: Flask) -> None:
+    code, output = run(app, "tokens", "create", "office", "--scope", "status", "--scope", "metrics")
+    assert code == 0
+    with app.app_context():
+        assert token_scopes(output.strip().splitlines()[-1]) == {"metrics", "status"}
+    assert "  metrics,status  " in run(app, "tokens", "list")[1]
+    code, output = run(app, "tokens", "create", "screen", "--scope", "everything")
+    assert code == 2 and "detect" in output
+
+
+def test_what_is_done_by_command_is_found_in_the_audit_log(app: Flask) -> None:
+    run(app, "users", "create", "ann", "--role", "operator", "--generate")
+    run(app, "users", "password", "ann", typed=f"{PASSWORD}\n")
+    run(app, "tokens", "create", "office")
+    run(app, "tokens", "revoke", "office")
+    with app.app_context():
+        kept = list(db.session.query(AuditEntry).order_by(AuditEntry.id))
+        assert [(entry.action, entry.kind, entry.name) for entry in kept] == [
+            ("created", "account", "ann"),
+            ("changed", "account", "ann"),
+            ("created", "token", "office"),
+            ("revoked", "token", "office"),
+        ]
+        assert {entry.who for entry in kept} == {"command line"}
+        assert kept[0].after["role"] == "operator"
+        assert PASSWORD not in repr([(entry.before, entry.after) for entry in kept])
+    assert current_actor() == SYSTEM

@@ -58,3 +58,20 @@ def test_a_token_is_accepted_until_it_is_revoked(client: FlaskClient) -> None:
 def test_an_anonymous_api_needs_none(make_app: AppMaker) -> None:
     client = make_app(API_ANONYMOUS=True).test_client()
     assert client.get("/statusWatch").status_code == 200
+
+
+@every_database
+@pytest.mark.usefixtures("session")
+@pytest.mark.parametrize("scope", ["metrics", "status", "detect"])
+def test_a_token_opens_only_what_it_was_made_for(client: FlaskClient, scope: str) -> None:
+    headers = {"Authorization": f"Bearer {create_token('office', scopes=[scope])}"}
+    needed = {"/traffic": "metrics", "/objects": "metrics", "/statusWatch": "status", "/detect": "detect"}
+    for method, path in CALLS:
+        response = client.open(path, method=method, headers=headers, data=b"x")
+        if needed[path] == scope:
+            assert response.status_code in (200, 400)
+        else:
+            assert response.status_code == 403
+            said = response.get_json()
+            assert said["err"] is True
+            assert f"lacks the scope {needed[path]}" in said["msg"] and f"has {scope}" in said["msg"]
