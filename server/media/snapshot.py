@@ -222,8 +222,9 @@ class _Seen:
     def told(self) -> Snapshot:
         """Everything, for whoever asked."""
         assert self.frame is not None
-        # Packets may be added while this is read: one look at the list.
-        times = self._times
+        # Packets may be added while this is read: one look at the list. An RTSP camera's first packets may
+        # come in a bunch whose times nobody knows yet: those that share one say nothing of the rate.
+        times = sorted(set(self._times))
         span = (max(times) - min(times)) / TICKS_PER_SECOND
         measured = (len(times) - 1) / span if span else 0.0
         # The last picture's own time is a part of what its bytes took.
