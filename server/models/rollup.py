@@ -28,7 +28,7 @@ class Rollup(db.Model):
     into: Mapped[int] = mapped_column(Integer, default=0)
     out: Mapped[int] = mapped_column(Integer, default=0)
     peak: Mapped[int | None] = mapped_column(Integer)
-    """Most people at once; empty where nothing was observed, or the kind has no occupancy."""
+    """Most people at once; empty where nothing was observed. 0 for kinds without an occupancy."""
     person_s: Mapped[float] = mapped_column(Double, default=0.0)
     """Occupancy summed over the observed time, in person-seconds."""
     observed_s: Mapped[float] = mapped_column(Double, default=0.0)

@@ -107,3 +107,25 @@ def _passes(ids: Sequence[int], start: int, stop: int) -> Any:
         )
         .group_by(ProcessorEvent.processor_id)
     )
+
+
+def sparks(processor_ids: Collection[int], zone: ZoneInfo, now: datetime) -> dict[int, list[int | None]]:
+    """Today by the quarter of an hour, as far as it is rolled up: passes, or the most at once where nobody
+    passes; None where nothing was observed. Needs an application context. Raises StorageError."""
+    begin, end = datetime_to_us(midnight(now.astimezone(zone).date(), zone)), settled_until(now)
+    number = max(0, -(-(end - begin) // QUARTER_US))
+    found: dict[int, list[int | None]] = {id_: [None] * number for id_ in processor_ids}
+    if not found or not number:
+        return found
+    with translated():
+        rows = db.session.execute(
+            select(Rollup.processor_id, Rollup.start, Rollup.passes, Rollup.peak).where(
+                Rollup.processor_id.in_(list(found)),
+                Rollup.start >= us_to_datetime(begin),
+                Rollup.start < us_to_datetime(end),
+                Rollup.observed_s > 0,
+            )
+        )
+        for id_, start, passes, peak in rows:
+            found[id_][(datetime_to_us(start) - begin) // QUARTER_US] = passes or peak
+    return found

@@ -8,6 +8,7 @@ from flask_admin import Admin
 from server.web.admin.accounts import TokenView, UserView
 from server.web.admin.audit import AuditView
 from server.web.admin.cameras import CameraView
+from server.web.admin.charts import ChartView
 from server.web.admin.events import EventView
 from server.web.admin.home import HomeView
 from server.web.admin.processors import ProcessorView
@@ -17,5 +18,6 @@ from server.web.admin.profile import ProfileView
 def init_app(app: Flask) -> None:
     """Register the panel. Who may see it is decided in `web.auth`."""
     admin = Admin(app, name="Hypersight", index_view=HomeView(name="Home"))
-    for view in (CameraView, ProcessorView, EventView, TokenView, UserView, AuditView, ProfileView):
+    views = (CameraView, ProcessorView, EventView, ChartView, TokenView, UserView, AuditView, ProfileView)
+    for view in views:
         admin.add_view(view())
