@@ -19,6 +19,7 @@ from server.errors import BrokerError
 from server.extensions import db
 from server.services import audit
 from server.services.housekeeping import forget_states, forget_workers, sweep_crops, sweep_segments
+from server.services.rollups import roll_up
 from server.watchers import process, workers
 from server.watchers.process import JOBS_QUEUE, WatchingProcess
 from server.watchers.supervisor import Supervisor
@@ -131,13 +132,14 @@ def hear() -> None:
 
 @shared_task(name="hypersight.sweep")
 def sweep() -> None:
-    """Delete segments that nobody owns, and what has been kept for as long as it is to be."""
+    """Delete what nobody owns or needs any more, and roll up what has settled."""
     settings: Settings = current_app.extensions["hypersight"]
     now_us = SystemClock().now_us()
     sweep_segments(db.engine, settings.SEGMENTS_DIR)
     sweep_crops(db.engine, settings.CROPS_DIR, settings.CROPS_KEEP_DAYS, now_us)
     forget_workers(db.engine)
     forget_states(db.engine, now_us)
+    roll_up(db.engine)
     audit.forget(db.engine, settings.AUDIT_KEEP_DAYS)
 
 
