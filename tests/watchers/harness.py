@@ -17,6 +17,7 @@ from server.domain.video import datetime_to_us
 from server.models import Camera, Lease, Observation, Processor, ProcessorEvent
 from server.watchers import lease, store
 from server.watchers.lease import Standing
+from server.watchers.showing import Showing
 from server.watchers.watcher import Watcher
 from tests.walks import BrightBlocks
 
@@ -83,16 +84,23 @@ def watch(
     stop: threading.Event | None = None,
     after: Callable[[int], None] = lambda commits: None,
     detector: Any = None,
+    showing: Showing | None = None,
+    **more: object,
 ) -> tuple[str, str]:
-    """Claim the camera and watch it until it ends; gives the watcher's last state and reason."""
+    """Claim the camera and watch it until it ends; gives the watcher's last state and reason.
+
+    more: further settings.
+    """
     clock = clock or FastClock()
-    settings = load_settings(segments.parent, {"SEGMENTS_DIR": segments, "SECRET_KEY": "0123456789abcdef"})
+    values = {"SEGMENTS_DIR": segments, "SECRET_KEY": "0123456789abcdef", "NODE_NAME": "here"}
+    settings = load_settings(segments.parent, values | more)
     held = lease.claim(engine, camera_id, f"test/{os.getpid()}", "here", 10.0, clock.now_us())
     assert held is not None, "somebody else holds the camera"
     seer = detector or BrightBlocks()
     watcher = Watcher(
-        held, HookedStore(engine, after), settings, lambda grid: seer, clock, stop or threading.Event()
-    )
+        held, HookedStore(engine, after), settings, lambda grid: seer, clock, stop or threading.Event(),
+        showing=showing,
+    )  # fmt: skip
     state, reason = watcher.run()
     lease.release(engine, held, state, reason, clock.now_us())
     return state, reason
