@@ -21,7 +21,7 @@ from server.web.admin.glances import card, directions, last_event, number
 from server.web.admin.page import viewer_zone
 from server.web.auth import current_rights
 
-LOG_LENGTH = 20
+LOG_LENGTH = 12
 """Changes of state on a page."""
 
 
@@ -57,7 +57,8 @@ def picture(row: Camera) -> Response:
     # The time alone would not do: a camera's masks may have changed since.
     response.set_etag(hashlib.sha256(shot.jpeg).hexdigest()[:32])
     response.headers["Cache-Control"] = "private, max-age=0, must-revalidate"
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 def _parts(row: Camera, now: datetime) -> dict[str, Any]:
@@ -81,6 +82,7 @@ def _why_no_numbers(glance: Glance) -> str:
 def _counted(one: Counted, now: datetime) -> dict[str, Any]:
     """A processor's row: what it counts now and today, and where that leads."""
     rule = one.rule
+    ways = directions(one.passed)
     may_edit = current_rights().may_change(rule.camera_id)
     if rule.metric == "objects":
         what, note = number(one.people), "people now" if one.people is not None else "not watched"
@@ -97,7 +99,7 @@ def _counted(one: Counted, now: datetime) -> dict[str, Any]:
         "enabled": rule.enabled,
         "value": what,
         "note": note if rule.enabled else "disabled",
-        "detail": directions(one.passed),
+        "detail": f"({ways})" if ways else "",
         "last": last_event(one.last, now),
         "events": url_for("event.index_view", flt1_1=rule.id),
         "chart": url_for("chart.index", processor=rule.id) if _has_charts() else None,

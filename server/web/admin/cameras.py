@@ -20,6 +20,7 @@ from server.services import cameras
 from server.services.status import CameraStatus, camera_statuses
 from server.web.admin import camera_form, camera_page, camera_test
 from server.web.admin.base import TableView
+from server.web.admin.camera_picture import camera_picture
 from server.web.auth import current_rights
 
 
@@ -131,6 +132,10 @@ class CameraView(TableView):
         if is_created and "_add_another" not in request.form:
             return url_for(".details_view", id=model.id, new=1)
         return str(super().get_save_return_url(model, is_created))
+
+    def picture_of(self, row: Camera) -> dict[str, str | None]:
+        """What masks are drawn over: address of the picture, and what is to be said of it."""
+        return camera_picture(row.id)
 
     def details_args(self, row: Camera) -> dict[str, Any]:
         """What the camera's page shows."""

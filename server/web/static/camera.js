@@ -1,6 +1,6 @@
 // A camera's own page: its picture and its numbers refresh themselves.
 
-import { Pictures, refresh, say, setLast, setState, toggle } from "./live-page.js";
+import { Pictures, refresh, say, setLast, setShot, setState, toggle } from "./live-page.js";
 
 const EVERY_MS = 2000;
 
@@ -18,9 +18,7 @@ function begin() {
     setState(place.querySelector("[data-state]"), told.card.state);
     say(place.querySelector("[data-reason]"), told.card.reason);
     pictures.want(image, told.card.shot);
-    const old = place.querySelector("[data-shot-note]");
-    say(old, told.card.shot_note);
-    toggle(old, Boolean(told.card.shot_note));
+    setShot(place, told.card);
     for (const value of place.querySelectorAll("[data-number]")) {
       say(value, told.numbers[value.dataset.number]);
     }

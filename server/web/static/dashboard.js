@@ -1,6 +1,6 @@
 // The first page: cards of cameras that refresh themselves, are searched, and keep what is urgent in front.
 
-import { Pictures, refresh, say, setLast, setLink, setState, toggle } from "./live-page.js";
+import { Pictures, refresh, say, setLast, setLink, setShot, setState, toggle } from "./live-page.js";
 
 const EVERY_MS = 3000;
 
@@ -92,10 +92,7 @@ function fill(card, one) {
   number(card.querySelector("[data-people]"), one.people, one.people_note);
   number(card.querySelector("[data-passed]"), one.passed, one.passed_note);
   setLast(card.querySelector("[data-last]"), one.last);
-  const old = card.querySelector("[data-shot-note]");
-  say(old, one.shot_note);
-  toggle(old, Boolean(one.shot_note));
-  card.querySelector("[data-shot]").dataset.shot = one.shot || "";
+  setShot(card, one);
   toggle(card.querySelector("[data-empty]"), one.rules.length === 0);
   rules(card.querySelector("[data-rules]"), one.rules);
   const add = card.querySelector("[data-add]");

@@ -91,6 +91,15 @@ export function setLink(link, url) {
   }
 }
 
+// What is said of a camera's picture; the picture itself is loaded by and by.
+export function setShot(box, told) {
+  box.querySelector("[data-shot]").dataset.shot = told.shot || "";
+  toggle(box.querySelector("[data-no-shot]"), !told.shot);
+  const old = box.querySelector("[data-shot-note]");
+  say(old, told.shot_note);
+  toggle(old, Boolean(told.shot_note));
+}
+
 // "Last event: in at Door, 2 minutes ago"
 export function setLast(line, last) {
   toggle(line, Boolean(last));
