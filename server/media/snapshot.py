@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 from server.clock import Clock, SystemClock
@@ -33,6 +35,9 @@ _PATIENCE = 3.0
 """Seconds to go on measuring once there is a picture: some cameras send one a minute."""
 _SAME = 0.2
 """A rate that is told and within this share of the one measured is taken for the true one."""
+
+_BUNCHED = 0.1
+"""Pictures that follow each other within this share of the usual gap have no times of their own."""
 
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)
 _held: list[threading.Thread] = []
@@ -222,11 +227,9 @@ class _Seen:
     def told(self) -> Snapshot:
         """Everything, for whoever asked."""
         assert self.frame is not None
-        # Packets may be added while this is read: one look at the list. An RTSP camera's first packets may
-        # come in a bunch whose times nobody knows yet: those that share one say nothing of the rate.
-        times = sorted(set(self._times))
+        # Packets may be added while this is read: one look at the list.
+        times = self._times
         span = (max(times) - min(times)) / TICKS_PER_SECOND
-        measured = (len(times) - 1) / span if span else 0.0
         # The last picture's own time is a part of what its bytes took.
         lasted = span * len(times) / (len(times) - 1) if len(times) > 1 else 0.0
         return Snapshot(
@@ -234,13 +237,24 @@ class _Seen:
             profile=self._profile,
             width=self.frame.width,
             height=self.frame.height,
-            rate=_true_rate(self.video.rate, measured),
+            rate=_true_rate(self.video.rate, _measured_rate(times)),
             kbps=self._bytes * 8 / 1000 / lasted if lasted else 0.0,
             audio=self._audio,
             packing=self._packing,
             frame=self.frame,
             took_s=self.took_s,
         )
+
+
+def _measured_rate(times: Sequence[int]) -> float:
+    """Pictures a second by their times, in ticks; 0 where they do not say.
+
+    An RTSP camera's first packets may come in a bunch whose times nobody knows yet, a tick apart.
+    """
+    gaps = [later - earlier for earlier, later in pairwise(sorted(times))]
+    shortest = median(gaps) * _BUNCHED if gaps else 0.0
+    true = [gap for gap in gaps if gap > shortest]
+    return len(true) * TICKS_PER_SECOND / sum(true) if true else 0.0
 
 
 def _true_rate(told: float, measured: float) -> float:
