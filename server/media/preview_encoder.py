@@ -1,6 +1,6 @@
 """Pictures in, HLS out, by an ffmpeg of its own process that can die or hang without anybody noticing.
 
-The directory holds `index.m3u8`, an init file and segments of one second in fMP4. All names but that of the
+The directory holds `index.m3u8`, an init file and segments of a second in fMP4. All names but that of the
 playlist begin anew with every ffmpeg, so that nothing old is ever taken for something new.
 """
 
@@ -37,6 +37,9 @@ TROUBLE = "trouble.txt"
 _OURS = re.compile(rf"(?:{FILE_NAME.pattern})(?:\.tmp)?|trouble\.txt")
 
 SEGMENT_SECONDS = 1
+FIRST_SECONDS = 0.6
+"""The first segments are shorter, until the list is full: some players begin with the third. Half a second
+would be rounded down, to a target duration of 0."""
 LIST_SIZE = 8
 """Segments in the playlist; as many again are kept for whoever has read it just before."""
 STUCK_SECONDS = 10.0
@@ -272,7 +275,12 @@ def command(binary: str, encoding: Encoding, abilities: frozenset[str], run: int
     """
     bits = encoding.kbps * 1000
     flags = [flag for flag in _FLAGS if flag in abilities]
-    more = {"hls_delete_threshold": LIST_SIZE} if "hls_delete_threshold" in abilities else {}
+    more: dict[str, float] = {"hls_delete_threshold": LIST_SIZE, "hls_init_time": FIRST_SECONDS}
+    more = {name: value for name, value in more.items() if name in abilities}
+    keyframes = f"n_forced*{SEGMENT_SECONDS}"
+    if "hls_init_time" in more:
+        later = LIST_SIZE * (SEGMENT_SECONDS - FIRST_SECONDS)
+        keyframes = f"if(lt(n_forced,{LIST_SIZE}),n_forced*{FIRST_SECONDS},{keyframes}-{later:g})"
     source = ffmpeg.input(
         "pipe:0",
         format="rawvideo",
@@ -292,7 +300,7 @@ def command(binary: str, encoding: Encoding, abilities: frozenset[str], run: int
         threads=1,
         g=max(1, round(encoding.fps * SEGMENT_SECONDS)) + 1,
         sc_threshold=0,
-        force_key_frames=f"expr:gte(t,n_forced*{SEGMENT_SECONDS})",
+        force_key_frames=f"expr:gte(t,{keyframes})",
         video_bitrate=bits,
         maxrate=bits,
         bufsize=bits,
@@ -321,12 +329,16 @@ def _clear(directory: Path, names: re.Pattern[str], run: int | None = None) -> N
     """
     with contextlib.suppress(OSError):
         for path in list(directory.iterdir()):
-            own = run is None or f"{run}" in path.name or (path.name == PLAYLIST and _names(path, run))
+            own = (
+                run is None or f"{run}" in path.name or (path.name.startswith(PLAYLIST) and _is_of(path, run))
+            )
             if own and names.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
 
-def _names(playlist: Path, run: int) -> bool:
+def _is_of(playlist: Path, run: int) -> bool:
+    """Whether a playlist, perhaps half written, is of no other run."""
     with contextlib.suppress(OSError):
-        return f"init-{run}.mp4" in playlist.read_text("utf-8", "replace")
+        text = playlist.read_text("utf-8", "replace")
+        return f"init-{run}.mp4" in text or "init-" not in text
     return False

@@ -3,7 +3,8 @@
 import { Trouble, fetchPlaylist } from "./player-fetch.js";
 import { parsePlaylist } from "./player-playlist.js";
 
-const LOOK_MS = 1000;
+const LOOK_MS = 700;
+const ENOUGH = 3;            // segments; with fewer in the list some browsers give up
 const STANDS_MS = 8000;      // a picture that stands for so long: look whether there is a new stream
 
 export function canUseNative(video) {
@@ -62,6 +63,7 @@ export class NativeStream {
     if (this.begun && !stands) return;
     const list = parsePlaylist(await fetchPlaylist(this.url, this.stopping.signal), this.url);
     if (this.stopping.signal.aborted || (this.begun && video.paused)) return;
+    if (!list.ended && list.segments.length < ENOUGH) return;
     this.ended = list.ended;
     this.begun = true;
     this.moved = performance.now();
