@@ -31,6 +31,12 @@ class FirstSteps:
     camera_id: int | None
     processor_id: int | None
 
+    @property
+    def mark(self) -> str:
+        """Stands for what is done, so that a page notices when that changes."""
+        done = (self.camera, self.picture, self.processor, self.number, self.people)
+        return "".join("1" if one else "0" for one in done)
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:

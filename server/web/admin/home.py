@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from flask import Response, current_app, jsonify, redirect, session, url_for
+from flask import Response, current_app, jsonify, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import AdminIndexView, expose
 
 from server.services.dashboard import Dashboard, dashboard
-from server.services.first_steps import first_steps, obstacles
+from server.services.first_steps import FirstSteps, first_steps, obstacles
 from server.services.live import LiveReader
 from server.web.admin.glances import card, moment, summary
 from server.web.admin.page import Page, viewer_zone
@@ -28,11 +28,8 @@ class HomeView(Page, AdminIndexView):  # type: ignore[misc]
     def index(self) -> str:
         """The page."""
         now = datetime.now(timezone.utc)
-        rights = current_rights()
-        shown = dashboard(rights, viewer_zone(), now)
-        steps = None
-        if rights.operates and not (shown.glances and session.get(_DISMISSED)):
-            steps = first_steps(shown)
+        shown = dashboard(current_rights(), viewer_zone(), now)
+        steps = _steps(shown)
         return self.render(
             "hypersight/home.html",
             **_told(shown, now),
@@ -43,15 +40,27 @@ class HomeView(Page, AdminIndexView):  # type: ignore[misc]
 
     @expose("/dashboard.json")  # type: ignore[untyped-decorator]
     def refresh(self) -> Response:
-        """The same for the page that is open."""
+        """The same for the page that is open. `?steps=1`: it shows the first steps."""
         now = datetime.now(timezone.utc)
-        return jsonify(_told(dashboard(current_rights(), viewer_zone(), now), now))
+        shown = dashboard(current_rights(), viewer_zone(), now)
+        told = _told(shown, now)
+        if request.args.get("steps"):
+            steps = _steps(shown)
+            told["steps"] = "" if steps is None else steps.mark
+        return jsonify(told)
 
     @expose("/first-steps/dismiss", methods=("POST",))  # type: ignore[untyped-decorator]
     def dismiss(self) -> ResponseReturnValue:
         """Show the steps no more in this session."""
         session[_DISMISSED] = True
         return redirect(url_for("admin.index"))
+
+
+def _steps(shown: Dashboard) -> FirstSteps | None:
+    """What is left to do, for those who can do it and have not put it away."""
+    if not current_rights().operates or (shown.glances and session.get(_DISMISSED)):
+        return None
+    return first_steps(shown)
 
 
 def _told(shown: Dashboard, now: datetime) -> dict[str, Any]:

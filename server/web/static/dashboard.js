@@ -68,12 +68,29 @@ function begin() {
       seen.delete(gone);
       gone.remove();
     }
+    steps(told.steps).catch(() => {}); // The next refresh tries again.
     order = told.cards.map((one) => String(one.id));
     search();
     settle();
   }
 
-  refresh(place.dataset.dashboard, EVERY_MS, document.querySelector("[data-stale]"), show);
+  const asked = document.querySelector("[data-steps]") ? "?steps=1" : "";
+  refresh(place.dataset.dashboard + asked, EVERY_MS, document.querySelector("[data-stale]"), show);
+}
+
+// The first steps, drawn anew by the server once one more of them is done, and gone once all are.
+async function steps(mark) {
+  const shown = document.querySelector("[data-steps]");
+  if (mark === undefined || !shown || shown.dataset.steps === mark || shown.contains(document.activeElement)) {
+    return;
+  }
+  const page = await fetch(window.location.pathname, { redirect: "error" }).then((response) => response.text());
+  const anew = new DOMParser().parseFromString(page, "text/html").querySelector("[data-steps]");
+  if (anew) {
+    shown.replaceWith(document.importNode(anew, true));
+  } else {
+    shown.remove();
+  }
 }
 
 function cards() {
