@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -16,6 +15,7 @@ from server.domain.video import Picture
 from server.extensions import db
 from server.models import Camera, CameraShot, CameraState, Processor, ProcessorEvent, UserCamera
 from server.services.accounts import create_user
+from server.services.crops import crop_path
 from server.services.tokens import create_token, revoke_token
 from tests.factories import camera, event, lease, observation, processor, save
 from tests.web.browser import PASSWORD
@@ -118,11 +118,7 @@ def _days(door: Processor, room: Processor, now: datetime) -> None:
 def _crop(settings: Settings, one: ProcessorEvent, picture: Picture) -> None:
     if one.crop_node != settings.NODE_NAME:
         return
-    if importlib.util.find_spec("server.services.crops") is None:
-        return
-    path = importlib.import_module("server.services.crops").crop_path(
-        settings, one.processor.camera_id, one.ts, one.processor_id, one.key
-    )
+    path = crop_path(settings, one.processor.camera_id, one.ts, one.processor_id, one.key)
     path.parent.mkdir(parents=True, exist_ok=True)
     wide = picture.shape[1]
     path.write_bytes(_jpeg(picture[:, wide // 3 : wide * 2 // 3]))

@@ -12,15 +12,12 @@ import itertools
 import re
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 from flask import Flask
 from playwright.sync_api import TimeoutError, sync_playwright
-from werkzeug.serving import make_server
 
 from server import create_app
 from server.domain.video import Picture
@@ -28,6 +25,7 @@ from tests.databases import SECRET, Databases
 from tests.web.browser import COOKIE, Browser
 from tests.web.chromium import ARGUMENTS, CHROMIUM, SIZES
 from tests.web.furnished import furnish
+from tests.web.serving import serving
 from tests.web.walk import pages
 
 SCHEMES = ("light", "dark")
@@ -52,7 +50,7 @@ def main() -> None:
                 lists = {name: path for name, path in found.items() if name.endswith("index")}
                 found = {f"empty {name}": path for name, path in lists.items()}
             found = {name: path for name, path in found.items() if options.only in name}
-            with _served(app) as address:
+            with serving(app) as address:
                 for size, scheme in itertools.product(SIZES, SCHEMES):
                     context = _context(chromium, address, admin.session(), size, scheme)
                     if furnished and not options.only:
@@ -92,19 +90,6 @@ def _app(instance: Path) -> Flask:
     values = {"SECRET_KEY": SECRET, "NODE_NAME": "shop-1", "TIMEZONE": "Europe/Berlin"}
     values["SQLALCHEMY_DATABASE_URI"] = databases.sqlite(instance)
     return create_app(instance, values)
-
-
-@contextlib.contextmanager
-def _served(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _shoot(context: Any, found: dict[str, str], directory: Path, suffix: str) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.serving import make_server
 
 from tests.assets import axe
 from tests.conftest import AppMaker
 from tests.web.browser import COOKIE, Browser
 from tests.web.chromium import SIZES
 from tests.web.furnished import Ids, furnish
+from tests.web.serving import serving
 from tests.web.walk import MORE, pages
 
 SCHEMES = ("light", "dark")
@@ -41,13 +40,8 @@ def app(make_app: AppMaker) -> Flask:
 @pytest.fixture
 def address(app: Flask) -> Iterator[str]:
     """Where the application answers."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as found:
+        yield found
 
 
 @pytest.fixture

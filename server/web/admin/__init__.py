@@ -18,6 +18,6 @@ from server.web.admin.profile import ProfileView
 def init_app(app: Flask) -> None:
     """Register the panel. Who may see it is decided in `web.auth`."""
     admin = Admin(app, name="Hypersight", index_view=HomeView(name="Home"))
-    views = (CameraView, ProcessorView, EventView, ChartView, TokenView, UserView, AuditView, ProfileView)
+    views = (CameraView, ProcessorView, EventView, ChartView, UserView, TokenView, AuditView, ProfileView)
     for view in views:
         admin.add_view(view())

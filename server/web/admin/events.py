@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import operator
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -16,6 +15,8 @@ from sqlalchemy.orm import selectinload
 
 from server.extensions import db
 from server.models import Camera, Processor, ProcessorEvent
+from server.services.event_pictures import picture_of_event
+from server.services.node_media import NodeSilent
 from server.web.admin import event_words as words
 from server.web.admin.base import TableView
 from server.web.admin.filters import (
@@ -45,14 +46,6 @@ def _directions() -> list[tuple[str, str]]:
 
 def _link(endpoint: str, row: Camera | Processor) -> Markup:
     return Markup('<a href="{}">{}</a>').format(url_for(f"{endpoint}.details_view", id=row.id), row.name)
-
-
-def crop_of(event: ProcessorEvent) -> bytes | None:
-    """The picture of an event as JPEG, wherever it lies; None where it is not to be had."""
-    if importlib.util.find_spec("server.services.crops") is None:
-        return None
-    found: bytes | None = importlib.import_module("server.services.crops").read_crop(event)
-    return found
 
 
 class EventView(TableView):
@@ -211,7 +204,10 @@ class EventView(TableView):
         event = self.get_one(key)
         if event is None:
             abort(404)
-        jpeg = crop_of(event)
+        try:
+            jpeg = picture_of_event(event)
+        except NodeSilent as error:
+            return Response(str(error), 503, mimetype="text/plain", headers={"Retry-After": "10"})
         if jpeg is None:
             abort(404)
         response = Response(jpeg, mimetype="image/jpeg")

@@ -3,22 +3,30 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
 import tracemalloc
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from html import unescape
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from flask import Flask
 from sqlalchemy import event as sql_event
 
+from server.config import Settings
 from server.extensions import db
-from server.models import Processor, ProcessorEvent
+from server.models import Processor, ProcessorEvent, User, UserCamera, Worker
+from server.services import node_media
+from server.services.crops import crop_path
+from server.services.node_media import NodeSilent
 from server.web.admin import events
 from tests.conftest import AppMaker
 from tests.databases import every_database
-from tests.factories import at, camera, event, processor
+from tests.factories import at, camera, event, processor, save
 from tests.web.browser import Browser
+from tests.web.serving import serving
 
 pytestmark = pytest.mark.usefixtures("session")
 
@@ -212,3 +220,96 @@ def test_quick_spans_are_days_of_the_viewer_and_keep_the_other_filters(
     assert re.search(r"flt4_4=[-\d]{10}T00:00:00&flt5_5=[-\d]{10}T00:00:00", today.replace("%3A", ":"))
     assert 'aria-current="true">Today' in admin.get(today).text
     assert "Nothing fits" in admin.get(today).text
+
+
+@pytest.fixture
+def kept(app: Flask, line: Processor) -> ProcessorEvent:
+    """An event whose picture lies on this node."""
+    settings: Settings = app.extensions["hypersight"]
+    one = event(line, datetime.now(timezone.utc), crop_node=settings.NODE_NAME, direction="in")
+    path = crop_path(settings, line.camera_id, one.ts, line.id, one.key)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"a picture")
+    return one
+
+
+def test_the_picture_of_an_event_is_shown_and_kept_by_the_browser(
+    admin: Browser, kept: ProcessorEvent
+) -> None:
+    url = f"/admin/event/crop/{kept.id}.jpg"
+    text = admin.get("/admin/event/").text
+    picture = re.search(rf'<img src="{url}" alt="([^"]*)"[^>]*>', text)
+    assert picture is not None and picture[1].startswith("in, camera Door, ")
+    assert 'width="72" height="72" loading="lazy"' in picture[0]
+    assert f'src="{url}"' in admin.get(f"/admin/event/details/?id={kept.id}").text
+    response = admin.get(url)
+    assert (response.status_code, response.data, response.mimetype) == (200, b"a picture", "image/jpeg")
+    held = response.headers["Cache-Control"]
+    assert "private" in held and "max-age=31536000" in held and "no-store" not in held
+
+
+def test_words_stand_where_there_is_no_picture(app: Flask, admin: Browser, line: Processor) -> None:
+    node = app.extensions["hypersight"].NODE_NAME
+    event(line, datetime.now(timezone.utc), crop_node="shop-2")
+    event(line, datetime.now(timezone.utc) - timedelta(days=40), crop_node=node)
+    text = admin.get("/admin/event/").text
+    assert 'data-missing="kept on node shop-2, which does not give it just now"' in text
+    assert '<span class="no-crop">deleted after 30 days</span>' in text
+    assert text.count('<span class="no-crop">no picture</span>') == 3
+
+
+def test_a_picture_that_is_gone_is_not_found(admin: Browser, kept: ProcessorEvent, app: Flask) -> None:
+    shutil.rmtree(app.extensions["hypersight"].CROPS_DIR)
+    assert admin.get(f"/admin/event/crop/{kept.id}.jpg").status_code == 404
+    assert admin.get("/admin/event/crop/999.jpg").status_code == 404
+
+
+def test_a_picture_of_a_camera_that_one_was_not_given_is_not_there(app: Flask, kept: ProcessorEvent) -> None:
+    stranger = Browser(app)
+    stranger.become("sam", "viewer")
+    db.session.rollback()
+    user = db.session.query(User).filter_by(name="sam").one()
+    user.all_cameras = False
+    db.session.commit()
+    assert stranger.get(f"/admin/event/crop/{kept.id}.jpg").status_code == 404
+    save(UserCamera(user_id=user.id, camera_id=kept.processor.camera_id))
+    assert stranger.get(f"/admin/event/crop/{kept.id}.jpg").status_code == 200
+
+
+def test_a_picture_comes_from_the_node_that_keeps_it(
+    make_app: AppMaker, tmp_path: Path, admin: Browser, line: Processor
+) -> None:
+    other = make_app(NODE_NAME="shop-2", CROPS_DIR=str(tmp_path / "other"))
+    one = event(line, at(200), crop_node="shop-2")
+    path = crop_path(other.extensions["hypersight"], line.camera_id, one.ts, line.id, one.key)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"from there")
+    with serving(other) as address:
+        save(
+            Worker(
+                name="watchers@shop-2", node="shop-2", queue="q", capacity=1, media_url=address,
+                started=at(0), beat_ms=0,
+            )
+        )  # fmt: skip
+        assert admin.get(f"/admin/event/crop/{one.id}.jpg").data == b"from there"
+        path.unlink()
+        assert admin.get(f"/admin/event/crop/{one.id}.jpg").status_code == 404
+    response = admin.get(f"/admin/event/crop/{one.id}.jpg")
+    assert response.status_code == 503 and "shop-2 does not answer" in response.text
+
+
+def test_a_node_that_is_silent_is_not_asked_for_each_picture(
+    admin: Browser, line: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def silent(node: str, path: str) -> NoReturn:
+        asked.append(path)
+        raise NodeSilent(f"the node {node} sleeps")
+
+    monkeypatch.setattr(node_media, "fetch", silent)
+    ids = [event(line, at(300 + number), crop_node="shop-2").id for number in range(3)]
+    for key in ids:
+        response = admin.get(f"/admin/event/crop/{key}.jpg")
+        assert (response.status_code, response.text) == (503, "the node shop-2 sleeps")
+    assert len(asked) == 1
