@@ -22,11 +22,13 @@ class Person:
 
     def __init__(self, chromium: Any, system: System, device: str = "desktop") -> None:
         self.system = system
+        self.touch = device == "phone"
         self.strangers: list[str] = []
         self.complaints: list[str] = []
         self.context = chromium.new_context(
             viewport=SIZES[device],
-            has_touch=device == "phone",
+            has_touch=self.touch,
+            is_mobile=self.touch,
             base_url=system.url,
             extra_http_headers={"X-Forwarded-For": system.host()},
         )
