@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, create_engine, text, update
+from sqlalchemy import Engine, create_engine, select, text, update
 from sqlalchemy.orm import Session
 
 from server.clock import SystemClock
@@ -85,6 +86,17 @@ def test_only_workers_silent_for_a_day_are_forgotten(app: Flask) -> None:
     assert forget_workers(db.engine) == 1
     with Session(db.engine) as session:
         assert [one.name for one in worker_standings(session, 10.0)] == ["w0", "w1"]
+
+
+def test_a_worker_says_where_its_host_answers_for_media(session: object) -> None:
+    def told() -> str:
+        with Session(db.engine) as session:
+            return session.scalars(select(Worker.media_url)).one()
+
+    register(db.engine, ME, START_US)
+    assert told() == ""
+    register(db.engine, replace(ME, media_url="http://shop-1:5000"), START_US)
+    assert told() == "http://shop-1:5000"
 
 
 def test_what_lacks_is_said_in_words(session: object) -> None:
