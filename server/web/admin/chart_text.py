@@ -15,13 +15,24 @@ _TICKS: tuple[tuple[timedelta, timedelta, tuple[int, ...]], ...] = (
     (10 * MINUTE, MINUTE, (1, 2, 5, 10)),
     (3 * HOUR, 5 * MINUTE, (5, 10, 15, 20, 30, 60)),
     (3 * DAY, HOUR, (1, 2, 3, 4, 6, 12, 24)),
-    (120 * DAY, DAY, (1, 7, 28)),
+    (120 * DAY, DAY, (1, 2, 7, 14, 28)),
 )
 """For charts up to so long: how far apart marks on the time axis can be, and every how many-th is taken
 where there is no room for all."""
 _MONTHS: tuple[int, ...] = (1, 2, 3, 6, 12)
 _DRAWN = 4_000
 """A gap shorter than this fraction of the chart is narrower than a pixel."""
+
+_UNITS = (
+    (timedelta(seconds=15), "seconds"),
+    (MINUTE, "minute"),
+    (5 * MINUTE, "5 minutes"),
+    (15 * MINUTE, "quarter of an hour"),
+    (HOUR, "hour"),
+    (7 * HOUR, "6 hours"),
+    (25 * HOUR, "day"),
+)
+"""What spans up to so long are called."""
 
 REASONS = {
     "connection": "the camera did not answer",
@@ -182,15 +193,15 @@ def ticks(start: datetime, stop: datetime, zone: ZoneInfo) -> dict[str, Any]:
             width, every = apart, multiples
             break
     marks = []
-    for moment in periods.edges(start, stop, width, zone):
-        local = moment.astimezone(zone)
-        mark = _mark(local, width, months=every is _MONTHS, dated=length > 25 * HOUR)
+    # None at the very end: there the next span begins.
+    for moment in periods.edges(start, stop, width, zone)[:-1]:
+        mark = _mark(moment.astimezone(zone), width, length, months=every is _MONTHS)
         if mark is not None:
             marks.append({"at": iso(moment, zone)} | mark)
     return {"every": list(every), "marks": marks}
 
 
-def _mark(local: datetime, width: timedelta, *, months: bool, dated: bool) -> dict[str, Any] | None:
+def _mark(local: datetime, width: timedelta, length: timedelta, *, months: bool) -> dict[str, Any] | None:
     """A mark at a moment; None where none belongs, such as at the ragged end of a chart."""
     midnight = not (local.hour or local.minute or local.second)
     if width < DAY:
@@ -199,18 +210,15 @@ def _mark(local: datetime, width: timedelta, *, months: bool, dated: bool) -> di
             return None
         unit = local.hour if width == HOUR else local.hour * 60 + local.minute
         day = f"{local:%a} {local.day}"
-        return {"unit": unit, "label": day if midnight and dated else f"{local:%H:%M}", "strong": midnight}
+        dated = midnight and length > 25 * HOUR
+        return {"unit": unit, "label": day if dated else f"{local:%H:%M}", "strong": dated}
     if not midnight or (months and local.day != 1):
         return None
     if months:
         year = local.month == 1
         return {"unit": local.month - 1, "label": f"{local:%Y}" if year else f"{local:%b}", "strong": year}
-    monday = local.weekday() == 0
-    return {
-        "unit": local.toordinal() - 1,
-        "label": f"{local:%a} {local.day}" if dated else "",
-        "strong": monday,
-    }
+    day = f"{local:%a} {local.day}" if length < 8 * DAY else f"{local.day} {local:%b}"
+    return {"unit": local.toordinal() - 1, "label": day, "strong": local.weekday() == 0}
 
 
 def number(value: float | None, *, signed: bool = False) -> str:
@@ -245,9 +253,9 @@ def _many(bucket: Bucket) -> int | None:
 
 
 def _unit(bucket: Bucket) -> str:
+    """What a bucket is called, also where the clocks were changed in it or the chart cuts it off."""
     length = bucket.stop - bucket.start
-    names = {MINUTE: "minute", HOUR: "hour", DAY: "day", 7 * DAY: "week"}
-    return names.get(length, "day" if timedelta(hours=22) < length < timedelta(hours=26) else "span")
+    return next((name for longest, name in _UNITS if length <= longest), "week")
 
 
 def _offset(local: datetime) -> str:

@@ -62,7 +62,8 @@ class ChartView(Page, BaseView):  # type: ignore[misc]
         try:
             period = parse_period(request.args, viewer_zone(), now)
         except InvalidInput as error:
-            period = parse_period({}, viewer_zone(), now)
+            name = request.args.get("period", "")
+            period = parse_period({"period": name} if name in PERIODS else {}, viewer_zone(), now)
             return self._page(about, period, now, {"title": "This span cannot be shown"}, error), 400
         found = chart(about.id, period.start, period.stop, WIDTHS[period.bucket], period.zone, now)
         return self._page(about, period, now, chart_text.as_json(found, period))

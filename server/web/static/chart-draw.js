@@ -7,6 +7,8 @@ const TOP = 14;
 const BOTTOM = 26;
 const RIGHT = 10;
 const LETTER = 7.5;
+const HEADROOM = 1.04; // The highest bar stays below the edge.
+const WIDE = 5; // Pixels of a bar that a line with a rim leaves to be seen.
 const DOTTED = 40; // With no more buckets than this each point of the line is marked.
 
 /** An SVG element. */
@@ -23,7 +25,7 @@ function make(name, attributes = {}, text = "") {
 export function draw(data, width, height) {
   const names = data.series.map((one) => one.name);
   const [low, high] = bounds(data, names);
-  const numbers = roundNumbers(low, high, Math.max(2, Math.floor(height / 48)));
+  const numbers = roundNumbers(low, high * HEADROOM, Math.max(2, Math.floor(height / 48)));
   const widest = Math.max(...numbers.map((one) => Math.abs(one).toLocaleString("en").length));
   const left = widest * LETTER + 10;
   const space = { left, right: width - RIGHT, top: TOP, bottom: height - BOTTOM };
@@ -147,7 +149,7 @@ function bars(columns, y, name, from, to, sign = 1) {
 
 function netLine(columns, y) {
   const parts = [];
-  const dots = [];
+  const dots = new Map();
   let pen = "M";
   for (const { from, to, bucket } of columns) {
     if (bucket.net === null) {
@@ -156,12 +158,25 @@ function netLine(columns, y) {
     }
     const point = [(from + to) / 2, y(bucket.net)];
     parts.push(`${pen}${point.map((one) => one.toFixed(1)).join(" ")}`);
-    dots.push(make("circle", { class: "net-dot", cx: point[0], cy: point[1], r: 2.5 }));
+    dots.set(bucket, make("circle", { class: "net-dot", cx: point[0], cy: point[1], r: 2.5 }));
     pen = "L";
   }
   const line = make("path", { class: "net", d: parts.join("") });
-  // A point between two gaps is no line: it has to be marked to be seen.
-  return columns.length <= DOTTED ? [line, ...dots] : [line];
+  return [...rim(columns, line), line, ...(columns.length <= DOTTED ? dots.values() : alone(columns, dots))];
+}
+
+/** Space around a line, so that it can be told from bars it crosses; none where it would hide them. */
+function rim(columns, line) {
+  const wide = columns[0].to - columns[0].from >= WIDE;
+  return wide ? [make("path", { class: "rim", d: line.getAttribute("d") })] : [];
+}
+
+/** A point between two gaps is no line: it has to be marked to be seen. */
+function alone(columns, dots) {
+  const known = (column) => column !== undefined && column.bucket.net !== null;
+  return columns
+    .filter((column, i) => known(column) && !known(columns[i - 1]) && !known(columns[i + 1]))
+    .map((column) => dots.get(column.bucket));
 }
 
 /** How many were there, change by change. */
@@ -192,10 +207,19 @@ function stairs(data, x, y) {
 }
 
 function averages(columns, y) {
-  const d = columns
-    .filter(({ bucket }) => bucket.average !== null)
-    .map(({ from, to, bucket }) => `M${from.toFixed(1)} ${y(bucket.average).toFixed(1)}H${to.toFixed(1)}`);
-  return [make("path", { class: "average", d: d.join("") })];
+  let pen = "M";
+  const d = columns.map(({ from, to, bucket }) => {
+    if (bucket.average === null) {
+      pen = "M";
+      return "";
+    }
+    const level = y(bucket.average).toFixed(1);
+    const part = `${pen === "M" ? `M${from.toFixed(1)} ${level}` : `V${level}`}H${to.toFixed(1)}`;
+    pen = "V";
+    return part;
+  });
+  const line = make("path", { class: "average", d: d.join("") });
+  return [...rim(columns, line), line];
 }
 
 /** A line where the present is. */

@@ -1,7 +1,7 @@
 // Where things go in a chart: moments across, numbers up. No drawing here.
 
-const LETTER = 6.8; // Width of a letter of an axis label, in pixels.
-const APART = 10; // Least space between two labels, in pixels.
+const LETTER = 6; // Width of a letter of an axis label, in pixels.
+const APART = 7; // Least space between two labels, in pixels.
 
 /** Pixels for a moment (milliseconds since 1970), from left to right. */
 export function across(start, stop, left, right) {

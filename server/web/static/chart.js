@@ -3,6 +3,7 @@
 import { band, draw } from "./chart-draw.js";
 
 const REFRESH_MS = 10_000;
+const CURRENT = "Refreshes by itself.";
 const PAGE = 10; // Buckets that Page Up and Page Down skip.
 
 const LEGEND = {
@@ -260,14 +261,14 @@ function start() {
       data = found;
       describe(data);
       chart.show(data);
-      fresh.textContent = "Goes on by itself.";
+      fresh.textContent = CURRENT;
     } catch {
       fresh.textContent = "This is not current: the server does not answer. It is tried again.";
     }
   }
 
   if (data.running) {
-    fresh.textContent = "Goes on by itself.";
+    fresh.textContent = CURRENT;
     window.setInterval(refresh, REFRESH_MS);
     document.addEventListener("visibilitychange", refresh);
   }
