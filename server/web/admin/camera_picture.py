@@ -40,7 +40,7 @@ def _stored(camera_id: int) -> datetime | None:
 
 
 def _address(camera_id: int) -> str:
-    return f"{url_for('camera.index_view')}shot/{camera_id}.jpg"
+    return url_for("camera.shot", key=camera_id)
 
 
 def _why(state: str, reason: str) -> str:

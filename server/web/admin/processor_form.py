@@ -7,6 +7,7 @@ from typing import Any
 from flask_admin.form import BaseForm
 from wtforms import BooleanField, Form, HiddenField, SelectField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired
+from wtforms.widgets import CheckboxInput
 
 from server.domain.detections import LABELS
 from server.errors import InvalidInput
@@ -63,7 +64,11 @@ class ProcessorForm(BaseForm):  # type: ignore[misc]
         "[[[0, 0.5], [1, 0.5]]]",
     )
     labels = SelectMultipleField(
-        "What is counted", choices=list(COUNTED.items()), default=_DEFAULTS["labels"], validate_choice=False
+        "What is counted",
+        choices=list(COUNTED.items()),
+        default=_DEFAULTS["labels"],
+        validate_choice=False,
+        option_widget=CheckboxInput(),
     )
     anchor = SelectField(
         "Where somebody is",

@@ -11,6 +11,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 
 export class Hand {
   #press = null; // what is being pressed: {x, y, hit, before, moved, …}
+  oncancel = () => {}; // told which noun was being drawn
   #added = 0; // when a point was last added: the second click of a double one must not remove it
 
   constructor(model, view, say) {
@@ -19,6 +20,10 @@ export class Hand {
     root.addEventListener("pointerdown", (event) => this.#down(event));
     root.addEventListener("pointermove", (event) => this.#move(event));
     root.addEventListener("pointerup", (event) => this.#up(event));
+    // The page scrolls under a finger on the picture, unless the finger has something to move. (touch-action
+    // decides too early: by what lies on top, not by what is nearest.)
+    const hold = (event) => (this.#press?.hit || this.model.draft) && event.preventDefault();
+    root.addEventListener("touchstart", hold, { passive: false });
     root.addEventListener("pointercancel", () => this.#abandon());
     root.addEventListener("pointerleave", () => this.#leave());
     root.addEventListener("dblclick", (event) => this.#double(event));
@@ -225,8 +230,10 @@ export class Hand {
   }
 
   cancel() {
+    const { noun } = this.model.draft;
     this.model.cancel();
     this.say("Drawing was cancelled.");
+    this.oncancel(noun);
   }
 
   removePoint(id, index) {

@@ -31,18 +31,17 @@ export class Tools {
       line: button(`Draw a ${words.line}`, () => this.#begin("line"), { class: "btn btn-primary" }),
     };
     this.done = button("Done", () => hand.finish(), { class: "btn btn-primary" });
-    this.cancel = button("Cancel drawing", () => this.#cancel());
+    this.cancel = button("Cancel drawing", () => hand.cancel());
+    hand.oncancel = (noun) => this.draw[noun].focus();
     this.undo = button("Undo", () => model.undo(), { title: "Ctrl+Z" });
     this.redo = button("Redo", () => model.redo(), { title: "Ctrl+Shift+Z" });
-    this.addPoint = button("Add a point", () => this.#addPoint());
-    this.removePoint = button("Remove the point", () => hand.removePoint(model.selected, model.point));
+    this.addPoint = button("Add point", () => this.#addPoint());
+    this.removePoint = button("Remove point", () => hand.removePoint(model.selected, model.point));
     this.ready = this.#ready();
-    this.root = el(
-      "div",
-      { class: "shape-tools" },
-      this.draw.zone, this.draw.line, this.ready, this.done, this.cancel,
-      this.undo, this.redo, this.addPoint, this.removePoint,
-    );
+    const begin = [this.draw.zone, this.draw.line, this.ready, this.done, this.cancel];
+    // Buttons that are of no use now stay in their places: the picture must not jump under somebody's finger.
+    const change = [this.undo, this.redo, this.addPoint, this.removePoint];
+    this.root = el("div", { class: "shape-tools" }, el("div", {}, ...begin), el("div", {}, ...change));
   }
 
   #ready() {
@@ -89,28 +88,23 @@ export class Tools {
     this.hand.view.root.focus({ preventScroll: true });
   }
 
-  #cancel() {
-    const { noun } = this.model.draft;
-    this.hand.cancel();
-    this.draw[noun].focus();
-  }
-
   /** What can be done now, in a sentence or two. */
   hint() {
     const { model } = this, { draft, current } = model;
     const click = window.matchMedia("(pointer: coarse)").matches ? "tap" : "click";
+    const keys = click === "tap" ? "" : " By keyboard: arrows and space.";
     if (draft?.noun === "line") {
       return draft.points.length
         ? `Now ${click} where it ends.`
-        : `Drag from one end of the line to the other, or ${click} both. By keyboard: arrows and space.`;
+        : `Drag from one end of the line to the other, or ${click} both.${keys}`;
     }
     if (draft) {
       return draft.points.length > 2
         ? `To close it, ${click} the first point again, or press Enter or Done.`
-        : `${click === "tap" ? "Tap" : "Click"} the corners one after the other. By keyboard: arrows and space.`;
+        : `${click === "tap" ? "Tap" : "Click"} the corners one after the other.${keys}`;
     }
     if (current?.noun === "zone") {
-      return "Drag a point to move it, or one of the small circles between to add one. Drag inside to move it all.";
+      return "Drag points to move them, small circles to add one, the inside to move it all.";
     }
     if (current) {
       return "Drag its ends. Who crosses it towards the arrow goes in.";
@@ -136,6 +130,6 @@ export class Tools {
     this.undo.disabled = !model.canUndo;
     this.redo.disabled = !model.canRedo;
     const onPoint = !draft && model.point !== null && model.current?.noun === "zone";
-    this.addPoint.hidden = this.removePoint.hidden = !onPoint;
+    this.addPoint.disabled = this.removePoint.disabled = !onPoint;
   }
 }

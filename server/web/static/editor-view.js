@@ -100,7 +100,7 @@ export class View {
     const states = [chosen && "selected", this.lit === shape.id && "lit", wrong && "bad"];
     set(group, {
       class: ["shape", shape.noun, ...states.filter(Boolean)].join(" "),
-      "aria-label": this.editable ? `${model.called(shape)}${wrong ? `, wrong: ${wrong.text}` : ""}` : null,
+      "aria-label": this.editable ? `${model.called(shape)}${wrong ? ", not right yet" : ""}` : null,
       "aria-pressed": this.editable ? chosen : null,
     });
     const outline = points.length ? path(points, shape.noun === "zone") : "";
