@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.web.browser import PASSWORD
 from tests.web.live.conftest import Joining
+from tests.web.live.hall import Hall
 from tests.web.live.system import System
 
 WRONG = "not the password"
@@ -35,3 +36,14 @@ def test_after_signing_out_the_back_button_shows_nothing(join: Joining) -> None:
     person.page.go_back()
     person.page.get_by_role("button", name="Sign in").wait_for()
     assert person.page.get_by_role("heading", name="Users").count() == 0
+
+
+def test_a_shared_chart_opens_after_signing_in(system: System, hall: Hall, join: Joining) -> None:
+    with system.camera(hall.url) as camera:
+        door = system.processor(camera, name="Shared door", lines=[[[0.5, 1.0], [0.5, 0.0]]])
+        address = f"/admin/chart/?processor={door}&period=week"
+        person = join()
+        person.sign_in(system.user("viewer"), at=address)
+        person.page.get_by_role("heading", name="Shared door").wait_for()
+        assert person.page.url == f"{system.url}{address}"
+        assert person.page.locator("[aria-current=true]", has_text="Week").count() == 1

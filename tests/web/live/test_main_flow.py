@@ -6,7 +6,6 @@ import json
 import sys
 import time
 import urllib.request
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import cv2
@@ -49,7 +48,7 @@ def test_from_an_empty_installation_to_a_chart(
     for way in ("mse", "native"):
         see_the_preview_by(person, processor, way)
     token = make_a_token(person)
-    see_the_chart(person, system, processor, token)
+    see_the_chart(person, processor, token)
     see_an_event_with_its_picture(person, processor)
     see_the_dashboard(person)
     see_what_was_done(person, name)
@@ -131,8 +130,25 @@ def make_a_token(person: Person) -> str:
     return str(person.page.locator("#token").inner_text())
 
 
-def see_the_chart(person: Person, system: System, processor: int, token: str) -> None:
-    """The chart says what programs are told."""
+def see_the_chart(person: Person, processor: int, token: str) -> None:
+    """The chart is drawn, and says what programs are told of the same span."""
+    page = person.page
+    page.goto(f"/admin/processor/details/?id={processor}")
+    page.get_by_role("link", name="Its chart").click()
+    page.locator("#chart-plot svg .bar").first.wait_for(state="attached")
+
+    def agree() -> bool:
+        # Somebody may walk through between the two questions.
+        page.reload()
+        shown = json.loads(page.locator("#chart-data").inner_text())
+        sums = [counted(page.locator(f"#chart-sums .chart-{name} dd")) for name in ("passes", "into", "out")]
+        span = {"start_ts": shown["start"], "stop_ts": shown["stop"]}
+        told = ask(person.system, "/traffic", token, {"proc_id": processor, **span})
+        drawn = [sum(b[name] or 0 for b in shown["buckets"]) for name in ("passes", "into", "out")]
+        return sums == drawn == [told["traffic"], told["in"], told["out"]] and sum(sums) > 0
+
+    person.await_(agree, UP, "the chart and the API differ")
+    assert person.fits()
 
 
 def see_an_event_with_its_picture(person: Person, processor: int) -> None:
@@ -186,7 +202,12 @@ def numbers(page: Any) -> list[int]:
 
 def passed_today(page: Any) -> int:
     """The number on the camera's card."""
-    said = page.locator("[data-passed] dd").first.inner_text().replace(",", "")
+    return counted(page.locator("[data-passed] dd").first)
+
+
+def counted(place: Any) -> int:
+    """A number as pages write it."""
+    said = place.inner_text().replace(",", "")
     return int(said) if said.isdigit() else 0
 
 
