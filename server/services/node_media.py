@@ -103,7 +103,7 @@ def fetch(node: str, path: str) -> Answer:
     except urllib3.exceptions.HTTPError as error:
         raise NodeSilent(f"the node {node} does not answer at its MEDIA_URL") from error
     if response.status == 404:
-        return Answer(404, "text/plain", _reason(body).encode())
+        return Answer(404, "text/plain", _trouble(body).encode())
     if response.status == 403:
         raise NodeSilent(f"the node {node} refuses: its SECRET_KEY or its clock differs from ours")
     if response.status != 200 or len(body) > MAX_BYTES:
@@ -111,9 +111,9 @@ def fetch(node: str, path: str) -> Answer:
     return Answer(200, content_type(path), body)
 
 
-def _reason(body: bytes) -> str:
+def _trouble(body: bytes) -> str:
     try:
-        found = json.loads(body)["msg"]
+        found = json.loads(body)["trouble"]
     except (ValueError, KeyError, TypeError):
         return ""
     return found if isinstance(found, str) else ""

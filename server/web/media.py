@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 
 from server.config import Settings
-from server.errors import NotFound
 from server.services.node_media import is_signed
 from server.services.previews import read_local
 
@@ -32,12 +31,16 @@ def crop(name: str) -> Response:
 def _send(path: str) -> Response:
     settings: Settings = current_app.extensions["hypersight"]
     if not is_signed(settings, path, request.args.get("token", "")):
-        response = jsonify(err=True, msg="token: is missing, wrong or too old")
-        response.status_code = 403
-        return response
+        return _refuse(403, "token: is missing, wrong or too old")
     answer = read_local(settings, path)
     if answer.status != 200:
-        raise NotFound(answer.body.decode("utf-8", "replace") or "there is no such file")
+        return _refuse(404, "there is no such file", answer.body.decode("utf-8", "replace"))
     response = Response(answer.body, content_type=answer.content_type)
     response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _refuse(status: int, message: str, trouble: str = "") -> Response:
+    response = jsonify(err=True, msg=message, trouble=trouble)
+    response.status_code = status
     return response
