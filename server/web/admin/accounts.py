@@ -96,7 +96,7 @@ class UserView(TableView):
             return "all"
         mine = UserCamera.user_id == row.id
         if not by_name:
-            return str(db.session.scalar(select(func.count()).select_from(UserCamera).where(mine)))
+            return str(db.session.scalar(select(func.count()).select_from(UserCamera).where(mine)) or "none")
         names = select(Camera.name).join(UserCamera, UserCamera.camera_id == Camera.id).where(mine)
         return ", ".join(db.session.scalars(names.order_by(Camera.name))) or "none"
 

@@ -107,7 +107,7 @@ class AuditView(TableView):
         "object_id": "Its ID",
         "name": "Name",
         "changes": "Before → after",
-        "address": "From",
+        "address": "Address",
     }
     column_sortable_list = ("ts",)
     column_default_sort = ("ts", True)
@@ -133,7 +133,9 @@ class AuditView(TableView):
 
     def title_of(self, row: AuditEntry) -> str:
         """An entry in words."""
-        return f"{row.who}: {row.action} ({row.kind}{f' {row.name}' if row.name != row.who else ''})"
+        if row.kind == audit.SESSION:
+            return f"{row.action}: {row.who}"
+        return f"{row.action} by {row.who}: {row.kind} {row.name}"
 
     def search_placeholder(self) -> str:
         """What the search looks at."""
@@ -203,6 +205,8 @@ def in_words(value: Any) -> str:
         return "none"
     if value == audit.HIDDEN:
         return "(not shown)"
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value)

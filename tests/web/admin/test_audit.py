@@ -13,7 +13,7 @@ from server.services import accounts, audit, cameras
 from server.services.audit import Actor, acting
 from server.services.cameras import CameraInput, ProcessorInput
 from tests.databases import every_database
-from tests.factories import NOON, at, save
+from tests.factories import NOON, at, camera, processor, save
 from tests.web.browser import Browser
 
 pytestmark = pytest.mark.usefixtures("session")
@@ -65,7 +65,7 @@ def test_a_change_is_shown_before_and_after(admin: Browser) -> None:
     after = {"enabled": False, "watch_fps": 10.0, "masks": [[[0, 0], [1, 0], [1, 1]]], "name": "Gate"}
     key = entry(before=before, after=after).id
     listed = unescape(admin.get("/admin/audit/").text)
-    assert "enabled: yes → no" in listed and "analysed frames a second: 5.0 → 10.0" in listed
+    assert "enabled: yes → no" in listed and "analysed frames a second: 5 → 10" in listed
     text = admin.get(f"/admin/audit/details/?id={key}").text
     assert "picture masks" in text and "[[[0, 0], [1, 0], [1, 1]]]" in text
     assert "&lt;b&gt;Door&lt;/b&gt;" in text and "<b>Door</b>" not in text
@@ -87,6 +87,22 @@ def test_what_was_done_on_the_pages_is_found_with_who_and_from_where(admin: Brow
     page = admin.get(f"/admin/audit/details/?id={gone.id}").text
     assert f'href="/admin/camera/details/?id={made.object_id}"' not in page and "/clips/a.mp4" in page
     assert audit.current_actor() == audit.SYSTEM
+
+
+def test_administrators_are_led_from_a_page_to_the_changes_of_what_it_shows(
+    admin: Browser, viewer: Browser
+) -> None:
+    rule = processor(on=camera(name="Door"))
+    entry(object_id=rule.camera_id, name="the camera")
+    entry(object_id=rule.id, kind="processor", name="the processor")
+    pages = {
+        f"/admin/camera/details/?id={rule.camera_id}": "the camera",
+        f"/admin/processor/details/?id={rule.id}": "the processor",
+    }
+    for page, name in pages.items():
+        link = re.search(r'href="/admin/audit/(\?[^"]+)"', admin.get(page).text)[1]
+        assert shown(admin, unescape(link)) == [name]
+        assert "/admin/audit/" not in viewer.get(page).text
 
 
 def test_the_log_cannot_be_changed(admin: Browser) -> None:
