@@ -113,8 +113,9 @@ function fill(card, one) {
   toggle(card.querySelector("[data-empty]"), one.rules.length === 0);
   rules(card.querySelector("[data-rules]"), one.rules);
   const add = card.querySelector("[data-add]");
-  toggle(add, Boolean(one.add));
-  setLink(add.querySelector("a"), one.add);
+  if (add) {
+    setLink(add, one.add);
+  }
 }
 
 function number(box, value, note) {
