@@ -94,7 +94,7 @@ def look_at(page: Any, rule: int, way: str) -> Any:
 
 def plays(page: Any) -> None:
     page.locator('.player[data-state="live"]').wait_for()
-    page.wait_for_function("document.querySelector('video').videoWidth > 0")
+    page.wait_for_function("() => document.querySelector('video').videoWidth > 0")
     seen = page.evaluate(ADVANCED)
     assert seen["size"] == [320, 180]
     assert seen["changed"] > 2, "the picture stands still"
