@@ -52,14 +52,16 @@ REASONS = {
 }
 
 SERIES = {
-    "passes": "Passed",
-    "into": "In",
+    "passed": "Passed",
+    "in": "In",
     "out": "Out",
     "net": "Net",
     "peak": "Most at once",
     "average": "On average",
 }
 """What a bucket may be asked for, and what it is called."""
+_FIELDS = {"passed": "passes", "in": "into"}
+"""Where those are found in a bucket, if not under their own name."""
 
 
 def series_of(chart: Chart) -> list[str]:
@@ -71,9 +73,9 @@ def series_of(chart: Chart) -> list[str]:
     # Where there are no lines, each pass through a zone is one out: that says nothing more.
     directed = chart.subject.has_lines or into > 0 or out != passes
     if not directed:
-        return ["passes"]
+        return ["passed"]
     apart = chart.subject.has_zones or passes != into + out
-    return (["passes"] if apart else []) + ["into", "out", "net"]
+    return (["passed"] if apart else []) + ["in", "out", "net"]
 
 
 def as_json(chart: Chart, period: Period) -> dict[str, Any]:
@@ -114,7 +116,7 @@ def row(bucket: Bucket, shown: list[str], period: Period) -> dict[str, Any]:
         "label": label(bucket.start, bucket.stop, period),
     }
     for name in shown:
-        value = getattr(bucket, name)
+        value = _of(bucket, name)
         values[name] = round(value, 2) if isinstance(value, float) else value
     return values | {"observed": bucket.observed}
 
@@ -123,8 +125,8 @@ def sums(chart: Chart, shown: list[str], zone: ZoneInfo) -> list[dict[str, str]]
     """The whole span in figures: what each is, and what it is called."""
     total = chart.total
     told: list[dict[str, str]] = []
-    for name in shown if "passes" in shown or "peak" in shown else ["passes", *shown]:
-        value = getattr(total, name)
+    for name in shown if "passed" in shown or "peak" in shown else ["passed", *shown]:
+        value = _of(total, name)
         told.append({"name": name, "label": SERIES[name], "value": number(value, signed=name == "net")})
     told.append({"name": "observed", "label": "Observed", "value": percent(total.observed)})
     if chart.busiest is not None:
@@ -246,6 +248,10 @@ def iso(moment: datetime, zone: ZoneInfo) -> str:
     """ISO 8601 with the zone's offset."""
     local = moment.astimezone(zone)
     return local.isoformat(timespec="milliseconds" if local.microsecond else "seconds")
+
+
+def _of(bucket: Bucket, name: str) -> Any:
+    return getattr(bucket, _FIELDS.get(name, name))
 
 
 def _many(bucket: Bucket) -> int | None:

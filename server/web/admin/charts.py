@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import quote
 
 from flask import Response, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
@@ -33,15 +34,6 @@ _BUCKETS = {
     "1d": "1 day",
     "7d": "1 week",
 }
-_CSV = {
-    "passes": "passed",
-    "into": "in",
-    "out": "out",
-    "net": "net",
-    "peak": "peak",
-    "average": "average",
-}
-"""Headings of the CSV's columns."""
 _SPARK = (96, 24)
 """Width and height of a sparkline, in pixels."""
 
@@ -84,15 +76,16 @@ class ChartView(Page, BaseView):  # type: ignore[misc]
         found, period = _asked()
         shown = chart_text.series_of(found)
         columns = ["start", "stop", *shown, "observed"]
-        return stream(
-            Exported(
-                _file_name(found.subject, period),
-                "csv",
-                [(name, _CSV.get(name, name)) for name in columns],
-                (chart_text.row(bucket, shown, period) for bucket in found.buckets),
-                lambda row, name: row[name],
-            )
+        rows = (chart_text.row(bucket, shown, period) for bucket in found.buckets)
+        name = _file_name(found.subject, period)
+        response = stream(
+            Exported("chart.csv", "csv", [(one, one) for one in columns], rows, lambda row, one: row[one])
         )
+        # A header is Latin-1: a name in another script goes beside one in plain letters.
+        plain = name.encode("ascii", "ignore").decode()
+        both = {"filename": plain} if plain == name else {"filename": plain, "filename*": _encoded(name)}
+        response.headers.set("Content-Disposition", "attachment", **both)
+        return response
 
     def _page(
         self,
@@ -233,6 +226,10 @@ def _file_name(about: Subject, period: Period) -> str:
         when = f"{begin:%Y-%m-%d-%H%M}-to-{end:%Y-%m-%d-%H%M}"
     name = re.sub(r"[^\w.]+", "-", f"{about.camera} {about.name}").strip("-.")
     return f"{name or about.id}-{period.name}-{when}.csv"
+
+
+def _encoded(name: str) -> str:
+    return f"UTF-8''{quote(name, safe='')}"
 
 
 def _spark(values: list[int | None]) -> str:

@@ -55,8 +55,8 @@ function bounds(data, names) {
     const counts = (data.steps ?? []).map((step) => step.count ?? 0);
     return [0, largest(data.buckets, ["peak"], counts.reduce((a, b) => Math.max(a, b), 1))];
   }
-  const directed = names.includes("into");
-  return [directed ? -largest(data.buckets, ["out"], 1) : 0, largest(data.buckets, ["passes", "into"], 1)];
+  const directed = names.includes("in");
+  return [directed ? -largest(data.buckets, ["out"], 1) : 0, largest(data.buckets, ["passed", "in"], 1)];
 }
 
 /** Stripes for what nobody observed. */
@@ -117,13 +117,13 @@ function anchor(mark, space) {
 
 /** What passed: bars up for in, down for out, beside them the passes through zones, and a line for the net. */
 function passed(columns, y, names) {
-  if (!names.includes("into")) {
-    return bars(columns, y, "passes", 0, 1);
+  if (!names.includes("in")) {
+    return bars(columns, y, "passed", 0, 1);
   }
-  const both = names.includes("passes");
+  const both = names.includes("passed");
   return [
-    ...(both ? bars(columns, y, "passes", 0, 0.45) : []),
-    ...bars(columns, y, "into", both ? 0.45 : 0, 1),
+    ...(both ? bars(columns, y, "passed", 0, 0.45) : []),
+    ...bars(columns, y, "in", both ? 0.45 : 0, 1),
     ...bars(columns, y, "out", both ? 0.45 : 0, 1, -1),
     ...netLine(columns, y),
   ];

@@ -7,8 +7,8 @@ const CURRENT = "Refreshes by itself.";
 const PAGE = 10; // Buckets that Page Up and Page Down skip.
 
 const LEGEND = {
-  passes: "Passed",
-  into: "In, upwards",
+  passed: "Passed",
+  in: "In, upwards",
   out: "Out, downwards",
   net: "Net",
   peak: "Most at once",
