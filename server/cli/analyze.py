@@ -141,6 +141,7 @@ def _analyse(job: _Job, settings: Settings) -> Report:
             job.watch_fps,
             anchor_us=job.anchor_us,
             progress=progress,
+            masks=job.target.masks if job.target is not None else (),
         )
 
 

@@ -10,6 +10,8 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from server.domain.events import Event
+from server.domain.geometry import Polygon
+from server.domain.masks import parse_masks
 from server.domain.video import us_to_datetime
 from server.errors import InvalidInput, NotFound
 from server.extensions import db
@@ -40,6 +42,8 @@ class Target:
     """Name to kind of all its processors."""
     entries: tuple[Entry, ...]
     """Those of its processors that are enabled."""
+    masks: tuple[Polygon, ...] = ()
+    """What nobody is to see, the detector included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Stored:
 
 
 def load_target(camera_id: int) -> Target:
-    """The camera and its processors as they are now. Raises NotFound, StorageError."""
+    """The camera and its processors as they are now. Raises NotFound, InvalidInput, StorageError."""
     with translated():
         camera = db.session.get(Camera, camera_id) if 0 < camera_id <= _MAX_ID else None
         if camera is None:
@@ -74,10 +78,18 @@ def load_target(camera_id: int) -> Target:
                 for row in rows
                 if row.enabled
             ),
+            _masks(camera),
         )
         # The analysis takes long: no transaction stays open meanwhile.
         db.session.rollback()
     return target
+
+
+def _masks(camera: Camera) -> tuple[Polygon, ...]:
+    try:
+        return parse_masks(camera.masks)
+    except ValueError as error:
+        raise InvalidInput("masks", f"those of {camera.name} are wrong; save them anew: {error}") from error
 
 
 def missing_from(kinds: dict[str, str], entries: Sequence[Entry]) -> list[str]:

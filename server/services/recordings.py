@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from server.domain.events import Event
+from server.domain.geometry import Polygon
 from server.domain.video import TICKS_PER_SECOND, Part, ticks_to_us
 from server.errors import DetectorError, InvalidInput, SourceError
 from server.media.file_source import FileSource
@@ -217,14 +218,15 @@ def analyse(
     *,
     anchor_us: int = ANCHOR_US,
     progress: Progress | None = None,
+    masks: Sequence[Polygon] = (),
 ) -> Report:
     """Analyse a whole clip at watch_fps frames a second.
 
-    anchor_us: wall time of its first picture. Raises SourceError, DecodeError, InvalidInput; and
-    DetectorError where the detector could not answer for a single frame.
+    anchor_us: wall time of its first picture. masks: what the detector is not to see. Raises SourceError,
+    DecodeError, InvalidInput; and DetectorError where the detector could not answer for a single frame.
     """
     cpu, wall = time.process_time(), time.perf_counter()
-    analysis = Analysis(detector, [entry.rule(i) for i, entry in enumerate(entries)], watch_fps)
+    analysis = Analysis(detector, [entry.rule(i) for i, entry in enumerate(entries)], watch_fps, masks)
     collector = _Collector(Report(entries, anchor_us, end_us=anchor_us))
     source = _open(clip, anchor_us)
     try:
