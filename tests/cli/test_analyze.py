@@ -155,3 +155,16 @@ def test_a_clip_that_is_none_is_refused_in_one_line(run: Run, file: Path, tmp_pa
 def test_a_wrong_entry_is_named_with_its_field(run: Run, clip: Path, file: Path) -> None:
     file.write_text(json.dumps([ROOM, EXIT | {"zones": [[[0, 0], [2, 0], [1, 1]]]}]))
     _refused(run(clip, "--processors", file), "processors[1].zones: number 1: ")
+
+
+def test_the_cameras_masks_hide_from_the_detector_here_too(run: Run, app: Flask, clip: Path) -> None:
+    everything = [[[0, 0], [1, 0], [1, 1], [0, 1]]]
+    with app.app_context():
+        seen = [factories.camera(watch_fps=10.0, masks=masks) for masks in ([], everything, [[[0, 0]]])]
+        ids = [camera.id for camera in seen]
+        for camera in seen:
+            factories.processor("persons", camera, name="hall")
+    told = [run(clip, "--save", id_, "--start", "2026-03-27T13:00Z", "--json", "-") for id_ in ids]
+    totals = [json.loads(result.stdout)["processors"][0]["total"] for result in told[:2]]
+    assert totals == [1, 0]
+    _refused(told[2], "masks: ")
