@@ -57,6 +57,8 @@ def _http(error: HTTPException) -> ResponseReturnValue:
         413: "body: is too large",
         500: "Something went wrong here; the server's log says what.",
     }
+    if for_people():
+        messages[403] = "This is not for your account. An administrator can do it or give you the right."
     described = messages.get(code, error.description or error.name)
     response, _ = _answer(400 if code == 413 else code, described)
     for name, value in error.get_headers():
