@@ -23,7 +23,7 @@ from server.extensions import db
 from server.launcher.arguments import Options
 from server.launcher.programs import programs
 from server.models import Camera, Processor, ProcessorEvent
-from server.services.accounts import create_user
+from server.services.accounts import ALL, Cameras, create_user
 from server.services.cameras import (
     CameraInput,
     ProcessorInput,
@@ -116,11 +116,11 @@ class System(Fleet):
         """A name that nobody else has."""
         return f"{kind} {next(self._names)}"
 
-    def user(self, role: str) -> str:
-        """The name of a new account; its password is `PASSWORD`."""
+    def user(self, role: str, cameras: Cameras = ALL) -> str:
+        """The name of a new account that sees these cameras; its password is `PASSWORD`."""
         name = self.name(role)
         with self.app.app_context():
-            create_user(name, PASSWORD, role)
+            create_user(name, PASSWORD, role, cameras=cameras)
         return name
 
     @contextmanager
@@ -158,12 +158,28 @@ class System(Fleet):
         with Session(self.engine) as session:
             return session.scalar(count) or 0
 
+    def first_event(self, processor_id: int) -> int:
+        """Id of the first event that is stored."""
+        query = select(func.min(ProcessorEvent.id)).where(ProcessorEvent.processor_id == processor_id)
+        with Session(self.engine) as session:
+            found = session.scalar(query)
+            assert found is not None
+            return found
+
     def row(self, processor_id: int) -> Processor:
         """A processor as it is stored."""
         with Session(self.engine, expire_on_commit=False) as session:
             found = session.get(Processor, processor_id)
             assert found is not None
             return found
+
+    def preview(self, processor_id: int) -> Path:
+        """Where the preview of a processor is made."""
+        return self.settings.PROCESSORS_PREVIEW_DIR / str(processor_id)
+
+    def encoders(self) -> list[int]:
+        """Ids of the processes that encode previews."""
+        return self.processes("ffmpeg")
 
     def await_watching(self, camera_id: int) -> None:
         """Wait until its pictures are analysed."""
