@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -13,11 +14,11 @@ from flask import Flask
 from server.config import Settings
 from server.domain.video import Picture
 from server.extensions import db
-from server.models import Camera, CameraShot, CameraState, Processor, ProcessorEvent, UserCamera
+from server.models import AuditEntry, Camera, CameraShot, CameraState, Processor, ProcessorEvent, UserCamera
 from server.services.accounts import create_user
 from server.services.crops import crop_path
 from server.services.tokens import create_token, revoke_token
-from tests.factories import camera, event, lease, observation, processor, save
+from tests.factories import camera, lease, observation, processor, save
 from tests.web.browser import PASSWORD
 
 DOOR = {"name": "Door", "points": [[0.15, 0.75], [0.85, 0.75]]}
@@ -62,6 +63,7 @@ def furnish(app: Flask, pictures: Sequence[Picture] = ()) -> Ids:
         newest = max(one.id for one in events if one.processor_id == door.id)
         db.session.commit()
         user, viewer = _people(entrance)
+        _log(entrance, user, now)
         return Ids(entrance.id, door.id, newest, user, viewer)
 
 
@@ -103,16 +105,24 @@ def _days(door: Processor, room: Processor, now: datetime) -> None:
             begun, ended = start + timedelta(hours=since), start + timedelta(hours=until)
             row = observation(door, begun, ended, **values)
             row.processor_id = one.id if one else None
-    inside = 0
-    for number in range(160):
-        ts = now - timedelta(minutes=17.3 * number, seconds=20)
-        way = "in" if number % 3 else "out"
-        values = {"direction": way, "passes": 1, "track": 400 - number, "zone": "Door"}
-        event(door, ts, score=0.55 + number % 40 / 100, crop_node="shop-1", **values)
-        if number < 80:
-            inside = (inside + (1, 2, -1, 0, -2)[number % 5]) % 6
-            node = ("shop-1", None, "shop-2")[number % 3]
-            event(room, ts - timedelta(minutes=5), count=inside, crop_node=node)
+    rows = []
+    for number in range(600):
+        ts = now - timedelta(minutes=4.8 * number, seconds=20)
+        # Days have their rhythm: nobody at night, most in the early afternoon.
+        if number % 11 > 10 * math.sin(math.pi * ts.hour / 24) ** 4 and number > 12:
+            continue
+        way = "in" if number % 7 in (0, 1, 3, 5) else "out"
+        values = {"direction": way, "passes": 1, "track": 900 - number, "zone": "Door", "crop_node": "shop-1"}
+        score = 0.55 + number % 40 / 100
+        rows.append(ProcessorEvent(processor_id=door.id, ts=ts, key=f"door {number}", score=score, **values))
+        values = {"count": number * 7 % 5, "crop_node": ("shop-1", None, "shop-2")[number % 3]}
+        rows.append(
+            ProcessorEvent(
+                processor_id=room.id, ts=ts - timedelta(minutes=1), key=f"room {number}", passes=0, **values
+            )
+        )
+    db.session.add_all(rows)
+    db.session.commit()
 
 
 def _crop(settings: Settings, one: ProcessorEvent, picture: Picture) -> None:
@@ -134,6 +144,18 @@ def _people(entrance: Camera) -> tuple[int, int]:
     create_token("old till", bea)
     revoke_token("old till")
     return bea, viewer
+
+
+def _log(entrance: Camera, user: int, now: datetime) -> None:
+    """What people did, for the audit log."""
+    of_camera = {"kind": "camera", "object_id": entrance.id, "name": "Entrance"}
+    for minutes, values in (
+        (50, {"action": "signed in", "kind": "session", "name": "bea"}),
+        (45, {"action": "created", "after": {"name": "Entrance", "watch_fps": 5.0}, **of_camera}),
+        (30, {"action": "changed", "before": {"watch_fps": 5.0}, "after": {"watch_fps": 8.0}, **of_camera}),
+    ):
+        who = {"user_id": user, "who": "bea", "address": "192.168.1.77"}
+        save(AuditEntry(ts=now - timedelta(minutes=minutes), **who, **values))
 
 
 def _jpeg(picture: Picture) -> bytes:

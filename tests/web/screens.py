@@ -12,6 +12,9 @@ import itertools
 import re
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,14 @@ from flask import Flask
 from playwright.sync_api import TimeoutError, sync_playwright
 
 from server import create_app
+from server.clock import SystemClock
 from server.domain.video import Picture
+from server.services.live import LiveBoard, Numbers
 from tests.databases import SECRET, Databases
+from tests.private_redis import PrivateRedis
 from tests.web.browser import COOKIE, Browser
 from tests.web.chromium import ARGUMENTS, CHROMIUM, SIZES
-from tests.web.furnished import furnish
+from tests.web.furnished import Ids, furnish
 from tests.web.serving import serving
 from tests.web.walk import pages
 
@@ -38,10 +44,14 @@ def main() -> None:
     options = _options()
     options.directory.mkdir(parents=True, exist_ok=True)
     seen = _frames(options.video) if options.video else []
-    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        PrivateRedis() as redis,
+        sync_playwright() as playwright,
+    ):
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for furnished in (True, False):
-            app = _app(Path(scratch) / ("furnished" if furnished else "empty"))
+            app = _app(Path(scratch) / ("furnished" if furnished else "empty"), redis.url)
             ids = furnish(app, seen) if furnished else None
             admin = Browser(app)
             admin.become("ann", "administrator")
@@ -50,7 +60,7 @@ def main() -> None:
                 lists = {name: path for name, path in found.items() if name.endswith("index")}
                 found = {f"empty {name}": path for name, path in lists.items()}
             found = {name: path for name, path in found.items() if options.only in name}
-            with serving(app) as address:
+            with serving(app) as address, _alive(redis.url, ids):
                 for size, scheme in itertools.product(SIZES, SCHEMES):
                     context = _context(chromium, address, admin.session(), size, scheme)
                     if furnished and not options.only:
@@ -58,6 +68,32 @@ def main() -> None:
                     _shoot(context, found, options.directory, f"{size}-{scheme}")
                     context.close()
         chromium.close()
+
+
+@contextlib.contextmanager
+def _alive(redis: str, ids: Ids | None) -> Iterator[None]:
+    """The camera posts numbers, as a watcher does, while the block runs."""
+    board, ended = LiveBoard(redis, SystemClock()), threading.Event()
+
+    def post() -> None:
+        while ids and not ended.wait(1):
+            board.post_numbers(ids.camera, _numbers(ids))
+
+    poster = threading.Thread(target=post)
+    board.start()
+    poster.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        poster.join()
+        board.close()
+
+
+def _numbers(ids: Ids) -> Numbers:
+    now = time.time_ns() // 1000
+    rates = {"frames_in": 25.0, "decoded": 25.0, "analysed": 5.0, "skipped": 0.0, "kbps": 2150.0}
+    return Numbers(now, "h264", 1920, 1080, **rates, delay_s=0.34, cpu=0.22, occupancy={ids.processor + 1: 3})
 
 
 def _context(chromium: Any, address: str, session: str, size: str, scheme: str) -> Any:
@@ -84,10 +120,10 @@ def _frames(video: Path) -> list[Picture]:
     return frames[step // 2 :: step][:_PICTURES]
 
 
-def _app(instance: Path) -> Flask:
+def _app(instance: Path, redis: str) -> Flask:
     instance.mkdir()
     databases = Databases(instance)
-    values = {"SECRET_KEY": SECRET, "NODE_NAME": "shop-1", "TIMEZONE": "Europe/Berlin"}
+    values = {"SECRET_KEY": SECRET, "NODE_NAME": "shop-1", "TIMEZONE": "Europe/Berlin", "REDIS_URL": redis}
     values["SQLALCHEMY_DATABASE_URI"] = databases.sqlite(instance)
     return create_app(instance, values)
 

@@ -19,11 +19,13 @@ _ARROWS = {"in": "→", "out": "←"}
 class Picture:
     """What there is to see of an event: where its picture is, or in words why there is none.
 
-    `missing` is also what is said where the picture turns out not to be there after all.
+    `missing` is also what is said where the picture turns out not to be there after all, and `why` the same
+    at length.
     """
 
     url: str | None
     missing: str
+    why: str = ""
 
 
 def picture_of(event: ProcessorEvent, now: datetime) -> Picture:
@@ -36,7 +38,8 @@ def picture_of(event: ProcessorEvent, now: datetime) -> Picture:
         return Picture(None, f"deleted after {days} days" if days else "deleted")
     url = url_for("event.crop_view", key=event.id)
     if node != settings().NODE_NAME:
-        return Picture(url, f"kept on node {node}, which does not give it just now")
+        why = f"Kept on node {node}, which does not give it just now."
+        return Picture(url, f"kept on {node}", why)
     return Picture(url, "deleted")
 
 
@@ -49,9 +52,9 @@ def picture_cell(event: ProcessorEvent) -> Markup:
             link, found.missing
         )
     return Markup(
-        '<a class="crop" href="{}"><img src="{}" alt="{}" data-missing="{}" width="72" height="72"'
-        ' loading="lazy" decoding="async"></a>'
-    ).format(link, found.url, seen(event), found.missing)
+        '<a class="crop" href="{}"><img src="{}" alt="{}" data-missing="{}" data-why="{}"'
+        ' width="72" height="72" loading="lazy" decoding="async"></a>'
+    ).format(link, found.url, seen(event), found.missing, found.why)
 
 
 def happened(event: ProcessorEvent) -> str:

@@ -121,7 +121,7 @@ class EventView(TableView):
     )
     column_formatters: ClassVar = {
         "picture": lambda view, context, row, name: words.picture_cell(row),
-        "ts": lambda view, context, row, name: local_time(row.ts, "milliseconds"),
+        "ts": lambda view, context, row, name: local_time(row.ts),
         "what": lambda view, context, row, name: words.happened_cell(row),
         "camera": lambda view, context, row, name: _link("camera", row.processor.camera),
         "processor": lambda view, context, row, name: _link("processor", row.processor),
@@ -129,6 +129,10 @@ class EventView(TableView):
         "clip_import": lambda view, context, row, name: row.clip_import and row.clip_import.file_name,
         "passes": lambda view, context, row, name: row.passes or "",
         "score": lambda view, context, row, name: "" if row.score is None else f"{row.score:.2f}",
+    }
+    column_formatters_detail: ClassVar = {
+        **column_formatters,
+        "ts": lambda view, context, row, name: local_time(row.ts, "milliseconds"),
     }
     column_formatters_export: ClassVar = {
         "camera": lambda view, context, row, name: row.processor.camera.name,

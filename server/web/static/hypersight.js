@@ -128,6 +128,7 @@ function replacePicture(picture) {
     const words = document.createElement("span");
     words.className = "no-crop";
     words.textContent = picture.dataset.missing;
+    words.title = picture.dataset.why || "";
     picture.replaceWith(words);
   }
 }

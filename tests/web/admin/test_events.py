@@ -79,8 +79,8 @@ def times(browser: Browser, query: str = "") -> list[str]:
 def test_events_are_listed_newest_first_in_local_time(
     admin: Browser, line: Processor, room: Processor
 ) -> None:
-    assert times(admin) == ["13:02:00.500", "13:01:00.000", "13:00:30.000", "13:00:00.000"]
-    assert times(admin, "?sort=0")[0] == "13:00:00.000"
+    assert times(admin) == ["13:02:00", "13:01:00", "13:00:30", "13:00:00"]
+    assert times(admin, "?sort=0")[0] == "13:00:00"
     text = admin.get("/admin/event/").text
     assert "Door" in text and "Line" in text and "line 1" in text and "0.88" in text
     assert "Europe/Berlin" in text
@@ -90,17 +90,17 @@ def test_events_are_listed_newest_first_in_local_time(
 def test_events_are_filtered_by_camera_processor_kind_direction_and_time(
     admin: Browser, line: Processor, room: Processor
 ) -> None:
-    assert times(admin, f"?flt0_0={room.camera_id}") == ["13:00:30.000"]
-    assert times(admin, f"?flt1_1={line.id}") == ["13:02:00.500", "13:01:00.000", "13:00:00.000"]
-    assert times(admin, "?flt2_2=persons") == ["13:00:30.000"]
-    assert times(admin, "?flt3_3=out") == ["13:01:00.000"]
+    assert times(admin, f"?flt0_0={room.camera_id}") == ["13:00:30"]
+    assert times(admin, f"?flt1_1={line.id}") == ["13:02:00", "13:01:00", "13:00:00"]
+    assert times(admin, "?flt2_2=persons") == ["13:00:30"]
+    assert times(admin, "?flt3_3=out") == ["13:01:00"]
     assert times(admin, "?flt4_4=2026-03-27T13:00:30&flt5_5=2026-03-27T13:02") == [
-        "13:01:00.000",
-        "13:00:30.000",
+        "13:01:00",
+        "13:00:30",
     ]
-    assert times(admin, "?flt4_4=2026-03-27T12:02:00Z") == ["13:02:00.500"]
-    assert times(admin, f"?flt0_0={line.camera_id}&flt3_3=in&search=LIN") == ["13:02:00.500", "13:00:00.000"]
-    assert times(admin, "?search=hall") == ["13:00:30.000"]
+    assert times(admin, "?flt4_4=2026-03-27T12:02:00Z") == ["13:02:00"]
+    assert times(admin, f"?flt0_0={line.camera_id}&flt3_3=in&search=LIN") == ["13:02:00", "13:00:00"]
+    assert times(admin, "?search=hall") == ["13:00:30"]
     assert times(admin, "?search=%25") == []
 
 
@@ -253,7 +253,7 @@ def test_words_stand_where_there_is_no_picture(app: Flask, admin: Browser, line:
     event(line, datetime.now(timezone.utc), crop_node="shop-2")
     event(line, datetime.now(timezone.utc) - timedelta(days=40), crop_node=node)
     text = admin.get("/admin/event/").text
-    assert 'data-missing="kept on node shop-2, which does not give it just now"' in text
+    assert 'data-missing="kept on shop-2" data-why="Kept on node shop-2, which' in text
     assert '<span class="no-crop">deleted after 30 days</span>' in text
     assert text.count('<span class="no-crop">no picture</span>') == 3
 
