@@ -55,6 +55,12 @@ class Knocks(BaseProcessor):
         ("persons", {"zones": [ZONE, ZONE[:2]]}, "zones", "number 2: a zone needs at least three points"),
         ("traffic", {"lines": [ZONE]}, "lines", "number 1: a line needs exactly two points"),
         ("persons", {"lines": [LINE]}, "lines", "a persons processor has no lines"),
+        (
+            "traffic",
+            {"zones": [{"name": "Door", "points": ZONE}], "lines": [{"name": "Door", "points": LINE}]},
+            "lines",
+            'number 1, "Door": zone 1 has this name too',
+        ),
         ("persons", {"confidence": 1.5}, "confidence", "not a number from 0 to 1"),
         ("persons", {"confidence": "high"}, "confidence", "not a number from 0 to 1"),
         ("persons", {"confidence": True}, "confidence", "not a number from 0 to 1"),
@@ -87,7 +93,7 @@ def test_options_that_were_given_are_not_changed() -> None:
 def test_every_kind_says_what_it_is() -> None:
     assert list(KINDS) == ["persons", "traffic"]
     assert {kind: cls.metric for kind, cls in KINDS.items()} == {"persons": "objects", "traffic": "traffic"}
-    assert all(cls.title for cls in KINDS.values())
+    assert all(cls.title and cls.about and cls.undrawn for cls in KINDS.values())
 
 
 @pytest.fixture

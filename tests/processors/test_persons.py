@@ -78,3 +78,11 @@ def test_after_forgetting_the_count_starts_from_nobody() -> None:
 def test_other_classes_do_not_count() -> None:
     assert run(create("persons"), walk(THROUGH, label="car")) == []
     assert counts(run(create("persons", options={"labels": ["car"]}), walk(THROUGH, label="car"))) == [1, 0]
+
+
+def test_the_occupancy_is_what_the_last_event_said() -> None:
+    processor = create("persons")
+    assert processor.occupancy() == 0
+    go_on(processor, walk([(0.5, 0.5)] * 5, ends=False))
+    assert processor.occupancy() == 1
+    assert create("traffic", lines=[[[0, 0.5], [1, 0.5]]]).occupancy() is None

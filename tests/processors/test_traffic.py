@@ -271,3 +271,22 @@ def test_a_traffic_processor_needs_a_zone_or_a_line() -> None:
     with pytest.raises(InvalidInput, match="at least one zone of exit or one line") as refusal:
         create("traffic")
     assert refusal.value.field == "zones"
+
+
+def test_events_name_the_zone_or_line_and_keep_their_key() -> None:
+    upright = [[0.6, 1.0], [0.6, 0.0]]
+    zone, line = {"name": "Way out", "points": RIGHT_ZONE}, {"name": "Step", "points": upright}
+    events = run(create("traffic", zones=[zone], lines=[line]), walk(TO_THE_RIGHT))
+    plain = run(create("traffic", zones=[RIGHT_ZONE], lines=[upright]), walk(TO_THE_RIGHT))
+    assert {event.zone for event in events} == {"Way out", "Step"}
+    assert {event.zone for event in plain} == {"zone 1", "line 1"}
+    assert [event.key for event in events] == [event.key for event in plain]
+
+
+def test_a_name_given_meanwhile_goes_on_from_the_same_checkpoint() -> None:
+    frames = walk(TO_THE_RIGHT)
+    before = create("traffic", zones=[RIGHT_ZONE])
+    first = run(before, frames[:5])
+    after = create("traffic", zones=[{"name": "Way out", "points": RIGHT_ZONE}])
+    after.restore(json.loads(json.dumps(before.state())))
+    assert [event.zone for event in [*first, *go_on(after, frames[5:])]] == ["Way out"]

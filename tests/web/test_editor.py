@@ -391,7 +391,7 @@ def test_the_create_form_follows_the_camera_and_the_kind(desk: Any, app: Flask, 
     desk.get_by_label("Kind").select_option("traffic")
     desk.get_by_label("Name", exact=True).fill("Step")
     desk.get_by_label("cars").check()
-    desk.get_by_label("Where somebody is").select_option("foot")
+    desk.get_by_label("Point that counts").select_option("foot")
     save_it(desk)
     row = stored(app)
     assert (row.kind, row.camera_id) == ("traffic", door)

@@ -71,10 +71,10 @@ class ProcessorForm(BaseForm):  # type: ignore[misc]
         option_widget=CheckboxInput(),
     )
     anchor = SelectField(
-        "Where somebody is",
+        "Point that counts",
         choices=list(ANCHORS.items()),
         default=_DEFAULTS["anchor"],
-        description="The point that must be in a zone or cross a line. The middle suits most pictures; the "
+        description="Which point of somebody must be in a zone or cross a line. The middle suits most; the "
         "feet suit a camera high up that sees the whole of people.",
     )
     confidence = NumberField(

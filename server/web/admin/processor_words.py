@@ -26,7 +26,7 @@ def settings_in_words(row: Processor) -> list[tuple[str, str]]:
         ("Enabled", "yes" if row.enabled else "no: nothing is counted"),
         ("Counts", ", ".join(COUNTED.get(label, str(label)) for label in labels)),
         ("Confidence", f"{row.confidence:g}: once the detector has been {row.confidence:.0%} sure of them"),
-        ("Where somebody is", ANCHORS.get(options.get("anchor", "centre"), "")),
+        ("Point that counts", ANCHORS.get(options.get("anchor", "centre"), "")),
         ("Zones", _names(row.zones, "zones") or _no_zones(row)),
         *([("Lines", _names(row.lines, "lines") or "none")] if _uses_lines(row.kind) else []),
         ("Preview", PREVIEWS.get(row.preview, row.preview)),

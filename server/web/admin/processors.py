@@ -168,8 +168,8 @@ class ProcessorView(TableView):
             )
         ]
         form.kind.choices = cameras.kinds()
-        if request.method == "GET" and request.args.get("camera"):
-            form.camera.data = request.args["camera"]
+        if request.method == "GET" and form.camera.choices:
+            form.camera.data = request.args.get("camera") or form.camera.choices[0][0]
         return form
 
     def edit_form(self, obj: Any = None) -> Form:
@@ -192,6 +192,12 @@ class ProcessorView(TableView):
     def save(self, form: Form, row: Processor) -> None:
         """See `TableView`. "Save mine instead" names the version that it is put in the place of."""
         cameras.update_processor(row.id, given(form), request.form.get("instead_of") or form.seen.data)
+
+    def get_save_return_url(self, model: Processor, is_created: bool = False) -> str:
+        """A new processor's own page: there it can be seen counting."""
+        if is_created:
+            return str(self.get_url(".details_view", id=model.id))
+        return str(super().get_save_return_url(model, is_created))
 
     def remove(self, row: Processor) -> None:
         """See `TableView`."""

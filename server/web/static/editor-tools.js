@@ -99,8 +99,9 @@ export class Tools {
         : `Drag from one end of the line to the other, or ${click} both.${keys}`;
     }
     if (draft) {
+      const close = `${click} the first point again or ${click === "tap" ? "Done" : "press Enter"}`;
       return draft.points.length > 2
-        ? `To close it, ${click} the first point again, or press Enter or Done.`
+        ? `To close it, ${close}.`
         : `${click === "tap" ? "Tap" : "Click"} the corners one after the other.${keys}`;
     }
     if (current?.noun === "zone") {
@@ -109,7 +110,7 @@ export class Tools {
     if (current) {
       return "Drag its ends. Who crosses it towards the arrow goes in.";
     }
-    return model.shapes.length ? `To change something, ${click} on it.` : "";
+    return model.shapes.length ? `To change something, ${click} on it.` : "Draw, or take what is ready-made.";
   }
 
   #addPoint() {

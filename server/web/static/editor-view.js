@@ -113,7 +113,11 @@ export class View {
     label.textContent = model.called(shape);
     if (points.length) {
       const [x, y] = shape.noun === "zone" ? centre(points) : beside(points[0], this.size);
-      set(label, { x: Math.max(20, Math.min(this.size[0] - 20, x)), y: Math.max(16, Math.min(this.size[1] - 6, y)) });
+      const half = Math.min(this.size[0] / 2, 4.5 * label.textContent.length + 4); // of the text's width, roughly
+      set(label, {
+        x: Math.max(half, Math.min(this.size[0] - half, x)),
+        y: Math.max(16, Math.min(this.size[1] - 6, y)),
+      });
     }
     if (shape.noun === "line" && points.length > 1) {
       this.#arrow(group, points[0], points[1]);

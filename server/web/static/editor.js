@@ -81,7 +81,12 @@ class Editor {
       this.#kind();
       this.draw();
     });
-    this.#control("cameraField")?.addEventListener("change", (event) => this.picture.follow(event.target.value));
+    const camera = this.#control("cameraField");
+    camera?.addEventListener("change", () => this.picture.follow(camera.value));
+    // After going back the browser puts in what was chosen before.
+    if (camera && camera.value !== (this.root.dataset.camera ?? "")) {
+      this.picture.follow(camera.value);
+    }
   }
 
   #control(name) {
@@ -203,10 +208,10 @@ function show(root) {
   for (const noun of NOUNS) {
     model.replace(noun, fromText(noun, root.dataset[`${noun}s`] ?? "").shapes ?? [], { remember: false });
   }
-  const none = new Map();
+  const wrongs = model.wrongs();
   picture.onsize = (size) => {
     view.size = size;
-    view.draw(model, none);
+    view.draw(model, wrongs);
   };
   root.append(picture.root);
 }
