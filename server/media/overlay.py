@@ -213,7 +213,7 @@ class _Pen:
     """Writes in one size, chosen so that it can be read in a picture of that many pixels."""
 
     def __init__(self, width: int, height: int) -> None:
-        self.size = max(12, round(math.sqrt(width * height) * 0.0235))
+        self.size = max(13, round(math.sqrt(width * height) * 0.03))
         self.line = round(self.size * 1.35)
         self.pad = max(2, self.size // 4)
         self._font = cv2.FontFace("sans")
