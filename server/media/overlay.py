@@ -187,6 +187,8 @@ class Overlay:
         title = pen.width(caption.title, _REGULAR)
         wide = max(title, sum(widths) + gap * max(0, len(pieces) - 1))
         rows = (1 if caption.title else 0) + (1 if pieces else 0)
+        if not rows:
+            return
         _dim(picture, 0, 0, wide + 2 * pad, rows * pen.line + 2 * pen.pad)
         y = pen.pad
         if caption.title:
@@ -198,6 +200,8 @@ class Overlay:
             x += width + gap
 
     def _draw_time(self, picture: Picture, time: str) -> None:
+        if not time:
+            return
         pen = self._pen
         width = pen.width(time, _REGULAR)
         left, top = self._size[0] - width - 2 * pen.pad, self._size[1] - pen.line - pen.pad
