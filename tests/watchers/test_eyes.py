@@ -23,6 +23,7 @@ from server.models import Camera, CameraShot, Lease, Processor, ProcessorEvent
 from server.services.crops import crop_path
 from server.services.live import LiveReader
 from server.watchers import store
+from server.watchers.eyes import Eyes
 from server.watchers.showing import Showing
 from tests.databases import every_database
 from tests.fleet import await_
@@ -307,3 +308,42 @@ def test_names_of_pictures_come_from_the_event(tmp_path: Path) -> None:
     path = crop_path(settings, 3, ts, 7, "1.2.zone1")
     digest = hashlib.sha1(b"1.2.zone1").hexdigest()[:16]
     assert path == tmp_path / "crops" / "3" / "20260328" / f"7-{digest}.jpg"
+
+
+def test_what_fails_while_looking_on_is_left_out_and_tried_again(
+    engine: Engine, clip: Path, tmp_path: Path, showing: Showing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every part of it fails for a while: the events are those of a camera that nobody looks at."""
+    calm = add_camera(engine, clip, name="calm")
+    watch(engine, calm, tmp_path / "segments")
+    made: list[Eyes] = []
+    usual = Eyes.__init__
+
+    def remember(self: Eyes, *args: object) -> None:
+        usual(self, *args)  # type: ignore[arg-type]
+        made.append(self)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no eyes today")
+
+    monkeypatch.setattr(Eyes, "__init__", remember)
+    monkeypatch.setattr("server.watchers.eyes.AGAIN_SECONDS", 2.0)
+    for where in ("eyes.ShotMaker.frame", "crop_keeper.CropKeeper.saw", "eyes.PreviewControl.tick"):
+        monkeypatch.setattr(f"server.watchers.{where}", fail)
+    camera = add_camera(engine, clip)
+    attached: list[tuple[int, bool]] = []
+
+    def look(commits: int) -> None:
+        onlookers = made[-1]._analysis.onlookers
+        attached.append((len(onlookers.viewers), onlookers.witness is not None))
+        if commits == 10:
+            monkeypatch.undo()
+
+    watch(engine, camera, tmp_path / "segments", showing=showing, after=look)
+    assert events(engine, camera) == events(engine, calm)
+    (eyes,) = made
+    assert eyes.errors >= 2, "what is asked here is asked again after a while"
+    assert eyes._analysis.onlookers.errors >= 4, "and so is who looks on"
+    assert attached[2] == (1, False)
+    assert attached[-1] == (2, True)
+    assert _rows(engine, camera)[-1].crop_node == "here"
