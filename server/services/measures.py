@@ -121,7 +121,9 @@ def _count_passes(
     by the recording they come from."""
     counts: dict[int | None, list[tuple[int, int]]] = {}
     index, limit = 0, edges[1]
-    for ts, passes, direction, count, clip in session.execute(_events(processor_id, edges[0], edges[-1])):
+    # Over the connection: the session's way to rows costs half as much again.
+    rows = session.connection().execute(_events(processor_id, edges[0], edges[-1]))
+    for ts, passes, direction, count, clip in rows:
         at = datetime_to_us(ts)
         if at >= limit:
             index = bisect_right(edges, at, index) - 1

@@ -112,7 +112,7 @@ def quarters(
 
 def stored(session: Session, processor_id: int, start: int, stop: int) -> dict[int, Measure]:
     """The roll-ups that are there for start..stop, by their beginning."""
-    rows = session.execute(
+    rows = session.connection().execute(
         select(
             Rollup.start,
             Rollup.passes,
