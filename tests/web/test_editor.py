@@ -351,12 +351,30 @@ def test_list_and_picture_point_at_each_other(desk: Any, app: Flask, door: int) 
 
 def test_ready_made_shapes_are_added(hands: Any, app: Flask, door: int) -> None:
     easel = edit(hands, app, door)
-    hands.get_by_text("Ready-made").click()
+    hands.get_by_text("Ready-made", exact=True).click()
     easel.button("Strip on the right").click()
     assert easel.shapes() == [[[0.9, 0], [1, 0], [1, 1], [0.9, 1]]]
-    hands.get_by_text("Ready-made").click()
+    hands.get_by_text("Ready-made", exact=True).click()
     easel.button("Line across, in is up").click()
     assert easel.names() == ["zone 1", "line 1"]
+
+
+def test_masks_are_drawn_by_the_same_hands(hands: Any, app: Flask, door: int) -> None:
+    hands.goto(f"/admin/camera/edit/?id={door}")
+    easel = Easel(hands, touch=hands.touch)
+    hands.locator(".shape-stage img").evaluate("image => image.decode()")
+    assert not hands.get_by_role("button", name="Draw a line").count()
+    easel.button("Draw a mask").click()
+    easel.tap(*SQUARE, SQUARE[0])
+    assert easel.names() == ["mask 1"]
+    assert (
+        hands.locator(".shape-svg .stroke").evaluate("path => getComputedStyle(path).fill") == "rgb(0, 0, 0)"
+    )
+    assert hands.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    save_it(hands)
+    with app.app_context():
+        (mask,) = db.session.get_one(Camera, door).masks or []
+    assert near(mask, SQUARE)
 
 
 def test_a_finger_scrolls_the_page_over_the_picture_and_drags_what_is_chosen(
