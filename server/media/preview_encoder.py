@@ -268,6 +268,13 @@ class PreviewEncoder:
                     self._log.debug("ffmpeg: %s", words)
 
 
+def clear_leftovers(directory: Path) -> None:
+    """Remove what a worker that was killed has left of a preview: pictures are not to lie about."""
+    _clear(directory, _OURS)
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+
 def command(binary: str, encoding: Encoding, abilities: frozenset[str], run: int, number: int) -> list[str]:
     """The command line; it writes into the directory it runs in.
 

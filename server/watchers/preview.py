@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from server.clock import Clock
 from server.config import Settings
@@ -17,7 +18,7 @@ from server.domain.video import Frame, Picture, datetime_to_us, us_to_datetime
 from server.errors import HypersightError
 from server.log import CameraLogger
 from server.media.overlay import Caption, Mark, Overlay
-from server.media.preview_encoder import Encoding, PreviewEncoder
+from server.media.preview_encoder import Encoding, PreviewEncoder, clear_leftovers
 from server.processors.base import BaseProcessor
 from server.services.live import LiveBoard
 from server.watchers.plan import Plan, PreviewPlan
@@ -49,6 +50,8 @@ class PreviewControl:
         self._counted = counted
         self._running: dict[int, _Preview] = {}
         self._ending: list[tuple[int, PreviewEncoder]] = []
+        for preview in plan.previews:
+            clear_leftovers(self._directory(preview.processor_id))
         self.configure(plan)
 
     def configure(self, plan: Plan) -> None:
@@ -124,6 +127,9 @@ class PreviewControl:
     def _format(self) -> tuple[int, float, int]:
         return self._plan.preview_width, self._plan.preview_fps, self._plan.preview_kbps
 
+    def _directory(self, id_: int) -> Path:
+        return self._settings.PROCESSORS_PREVIEW_DIR / str(id_)
+
     def _start(self, id_: int) -> None:
         tally = Tally(self._settings, self._clock.now_us())
         try:
@@ -134,9 +140,8 @@ class PreviewControl:
 
         def encode(width: int, height: int) -> PreviewEncoder:
             encoding = Encoding(width, height, self._plan.preview_fps, self._plan.preview_kbps)
-            directory = self._settings.PROCESSORS_PREVIEW_DIR / str(id_)
             binary = self._settings.FFMPEG_BINARY
-            encoder = PreviewEncoder(binary, directory, encoding, self._clock, self._log)
+            encoder = PreviewEncoder(binary, self._directory(id_), encoding, self._clock, self._log)
             encoder.start()
             return encoder
 

@@ -375,6 +375,17 @@ def test_the_size_is_even_and_no_larger_than_the_source(
     assert fitting(*source, most) == expected
 
 
+def test_what_a_killed_worker_left_goes_when_the_camera_is_watched_again(
+    tmp_path: Path, encoders: list[Encoder]
+) -> None:
+    left = tmp_path / "previews" / str(TRAFFIC)
+    left.mkdir(parents=True)
+    for name in ("index.m3u8", "init-1.mp4", "1-1.m4s"):
+        (left / name).write_text("old")
+    Camera(tmp_path, plan())
+    assert not left.exists() and not encoders
+
+
 def test_from_frames_to_files(tmp_path: Path) -> None:
     """All of it with a real encoder and a real clock."""
     camera = Camera(tmp_path, plan(traffic="always"), clock=SystemClock())

@@ -33,7 +33,8 @@ def record(directory: Path, name: str, frames: int, size: tuple[int, int], singl
     subprocess.run(
         [
             imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", clip, "-c:v", "libx264", "-bf", "0",
-            "-g", "25", "-sc_threshold", "0", "-f", "hls", "-hls_segment_type", "fmp4", "-hls_time", "1", "-hls_playlist_type", "vod",
+            "-g", "25", "-sc_threshold", "0", "-f", "hls", "-hls_segment_type", "fmp4", "-hls_time", "1",
+            "-hls_playlist_type", "vod",
             "-hls_fmp4_init_filename", f"{name}-init.mp4", *flags, f"{name}.m3u8",
         ],
         cwd=directory, check=True, stdin=subprocess.DEVNULL, timeout=60,
@@ -119,7 +120,8 @@ def test_what_a_playlist_says_is_read(page: Any) -> None:
         [
             "#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:4", "#EXT-X-MEDIA-SEQUENCE:17",
             '#EXT-X-MAP:URI="i.mp4",BYTERANGE="700@10"', "#EXTINF:4.0,",
-            "#EXT-X-BYTERANGE:100@1000", "all.mp4", "#EXTINF:3.5,a title", "#EXT-X-BYTERANGE:50", "all.mp4", "#EXT-X-DISCONTINUITY",
+            "#EXT-X-BYTERANGE:100@1000", "all.mp4", "#EXTINF:3.5,a title",
+            "#EXT-X-BYTERANGE:50", "all.mp4", "#EXT-X-DISCONTINUITY",
             '#EXT-X-MAP:URI="/j.mp4"', "#EXT-X-GAP", "#EXTINF:2,", "b/c.m4s?x=1", "#EXT-X-ENDLIST",
         ]
     )  # fmt: skip
