@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import av.logging
 
-_CREDENTIALS = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<user>[^\s/?#]*)@")
+_CREDENTIALS = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]{0,60}://)(?P<user>[^\s/?#]*)@")
 _SECRET_PARAMETER = re.compile(
-    r"(?P<name>[?&;](?:\w*(?:pass|pwd|passwd|password|token|secret|key|auth|sig|signature)\w*))=[^&;\s\"'<>]*",
+    r"(?P<name>[?&;/](?:[\w.=-]{0,80}(?:pass|pwd|passwd|password|token|secret|key|auth|sig|signature)\w{0,40}))"
+    r"=[^&;/\s\"'<>]*",
     re.IGNORECASE,
 )
+"""In a query, or as some cameras have it, in the path: `/user=admin_password=…_channel=1`. Bounded, so that
+a long text made for it takes no quadratic time."""
 
 
 def redact(text: str) -> str:
