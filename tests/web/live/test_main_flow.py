@@ -141,10 +141,10 @@ def see_the_chart(person: Person, processor: int, token: str) -> None:
         # Somebody may walk through between the two questions.
         page.reload()
         shown = json.loads(page.locator("#chart-data").inner_text())
-        sums = [counted(page.locator(f"#chart-sums .chart-{name} dd")) for name in ("passes", "into", "out")]
+        sums = [counted(page.locator(f"#chart-sums .chart-{name} dd")) for name in ("passed", "in", "out")]
         span = {"start_ts": shown["start"], "stop_ts": shown["stop"]}
         told = ask(person.system, "/traffic", token, {"proc_id": processor, **span})
-        drawn = [sum(b[name] or 0 for b in shown["buckets"]) for name in ("passes", "into", "out")]
+        drawn = [sum(b[name] or 0 for b in shown["buckets"]) for name in ("passed", "in", "out")]
         return sums == drawn == [told["traffic"], told["in"], told["out"]] and sum(sums) > 0
 
     person.await_(agree, UP, "the chart and the API differ")
