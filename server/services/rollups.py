@@ -146,6 +146,8 @@ def roll_up(engine: Engine, now: datetime | None = None, limit: int = 2_000) -> 
     for id_ in ids:
         with translated(), Session(engine) as session:
             start = max(earliest, _begin(session, id_, stop))
+            if _how_many(session, id_, start, stop) == (stop - start) // QUARTER_US:
+                continue
             found = stored(session, id_, start, stop)
             missing = [begin for begin in range(start, stop, QUARTER_US) if begin not in found]
             # The present is asked for more often than the past.
@@ -156,6 +158,15 @@ def roll_up(engine: Engine, now: datetime | None = None, limit: int = 2_000) -> 
         if made >= limit:
             break
     return made
+
+
+def _how_many(session: Session, processor_id: int, start: int, stop: int) -> int:
+    query = select(func.count()).where(
+        Rollup.processor_id == processor_id,
+        Rollup.start >= us_to_datetime(start),
+        Rollup.start < us_to_datetime(stop),
+    )
+    return session.scalar(query) or 0
 
 
 def _begin(session: Session, processor_id: int, stop: int) -> int:

@@ -101,7 +101,7 @@ class ChartView(Page, BaseView):  # type: ignore[misc]
             period=period,
             chart=values,
             links=_Links(about.id, period, now),
-            typed=_typed(period),
+            typed=request.args if wrong else _typed(period),
             wrong=wrong,
             number=chart_text.number,
             percent=chart_text.percent,
@@ -208,14 +208,11 @@ def _subject() -> Subject:
 
 
 def _typed(period: Period) -> dict[str, str]:
-    """What the fields of one's own span hold: what was typed, else the span that is shown."""
-    shown = {
-        "from": period.start.astimezone(period.zone),
-        "to": period.stop.astimezone(period.zone),
-    }
+    """The span that is shown, as the fields of one's own span take it: without an offset."""
+    ends = {"from": period.start.astimezone(period.zone), "to": period.stop.astimezone(period.zone)}
     return {
-        name: request.args.get(name) or moment.replace(tzinfo=None).isoformat("T", "minutes")
-        for name, moment in shown.items()
+        name: moment.replace(tzinfo=None).isoformat("T", "seconds" if moment.second else "minutes")
+        for name, moment in ends.items()
     }
 
 

@@ -189,7 +189,10 @@ class Chart {
     if (bucket.observed === 1) {
       return values;
     }
-    const gap = this.data.unobserved.find((one) => one.start < bucket.stop && one.stop > bucket.start);
+    const [from, to] = [Date.parse(bucket.start), Date.parse(bucket.stop)];
+    const gap = this.data.unobserved.find(
+      (one) => Date.parse(one.start) < to && Date.parse(one.stop) > from,
+    );
     const seen = bucket.observed ? `${percent(bucket.observed)} observed` : "Not observed";
     return [...values, ["unobserved", gap ? `${seen}: ${gap.why}` : seen]];
   }
