@@ -17,7 +17,7 @@ from server.web.admin.glances import number, some
 
 def answer(sent: MultiDict[str, str], camera_id: int | None) -> ResponseReturnValue:
     """Test what a form holds: a picture and facts about the stream, or the field that is wrong, with the
-    reason and what to do about it."""
+    reason and what to do about it. Both come with status 200: browsers log every other as an error."""
     form = CameraForm(sent)
     if form.masks.process_errors:
         return _refused("masks", str(form.masks.process_errors[0]))
@@ -58,7 +58,7 @@ def facts(found: Answer) -> list[tuple[str, str]]:
     return told
 
 
-def _refused(field: str, reason: str, remedy: str = "", status: int = 422) -> ResponseReturnValue:
+def _refused(field: str, reason: str, remedy: str = "", status: int = 200) -> ResponseReturnValue:
     sentence = reason[:1].upper() + reason[1:] if reason.split(" ")[0].isalpha() else reason
     message = sentence if sentence.endswith((".", "!", "?", "…")) else f"{sentence}."
     response = jsonify(error={"field": field, "message": message, "remedy": remedy})
