@@ -4,106 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.serving import make_server
 
-from server.extensions import db
-from server.models import Camera, CameraShot, Processor
 from server.processors import create
-from tests.domain.vectors import cases
-from tests.factories import NOON, camera, processor, save
 from tests.processors.tracks import run, straight, walk
-from tests.web.browser import Browser
-from tests.web.chromium import SIZES
-from tests.web.drawing import Easel, jpeg, near
-
-SQUARE = [(0.2, 0.3), (0.6, 0.3), (0.6, 0.7), (0.2, 0.7)]
-BOW = [[0.2, 0.2], [0.8, 0.8], [0.8, 0.2], [0.2, 0.8]]
-TRIANGLE = [[0.1, 0.1], [0.5, 0.1], [0.5, 0.5]]
-
-
-@pytest.fixture
-def address(app: Flask) -> Iterator[str]:
-    """Where the application answers."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def door(app: Flask) -> int:
-    """A camera that was seen once: its id."""
-    with app.app_context():
-        one = camera(name="Door")
-        save(CameraShot(camera_id=one.id, ts=NOON, width=640, height=360, jpeg=jpeg()))
-        return int(one.id)
-
-
-@pytest.fixture(params=["mouse", "finger"])
-def hands(request: pytest.FixtureRequest, chromium: Any, admin: Browser, address: str) -> Iterator[Any]:
-    """A page of somebody who is signed in: a desktop with a mouse, a phone with a finger."""
-    yield from _signed_in(chromium, admin, address, touch=request.param == "finger")
-
-
-@pytest.fixture
-def desk(chromium: Any, admin: Browser, address: str) -> Iterator[Any]:
-    """The desktop alone."""
-    yield from _signed_in(chromium, admin, address, touch=False)
-
-
-def _signed_in(chromium: Any, admin: Browser, address: str, *, touch: bool) -> Iterator[Any]:
-    complaints: list[str] = []
-    context = chromium.new_context(
-        viewport=SIZES["phone" if touch else "desktop"], base_url=address, has_touch=touch, is_mobile=touch
-    )
-    context.add_cookies([signed_in_as(admin, address)])
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    page.touch = touch
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    context.close()
-    assert complaints == []
-
-
-def signed_in_as(browser: Browser, address: str) -> dict[str, str]:
-    """The cookie by which the server knows somebody."""
-    name = browser.app.config["SESSION_COOKIE_NAME"]
-    cookie = browser._client.get_cookie(name)
-    assert cookie is not None
-    return {"name": name, "value": cookie.value, "url": address}
-
-
-def edit(page: Any, app: Flask, camera_id: int, kind: str = "traffic", **values: Any) -> Easel:
-    """Open the form of a new processor of that camera."""
-    with app.app_context():
-        one = processor(kind, db.session.get(Camera, camera_id), **values)
-        key = one.id
-    page.goto(f"/admin/processor/edit/?id={key}")
-    easel = Easel(page, touch=page.touch)
-    page.locator(".shape-stage img").evaluate("image => image.decode()")
-    return easel
-
-
-def stored(app: Flask) -> Processor:
-    """The only processor."""
-    with app.app_context():
-        return db.session.query(Processor).one()
-
-
-def save_it(page: Any) -> None:
-    page.get_by_role("button", name="Save", exact=True).click()
-    page.wait_for_url(lambda url: "/edit/" not in url and "/new/" not in url)
+from tests.web.drawing import Easel, near
+from tests.web.editor.forms import BOW, SQUARE, TRIANGLE, edit, save_it, stored
 
 
 def test_a_zone_is_drawn_named_saved_and_there_again(hands: Any, app: Flask, door: int) -> None:
@@ -359,111 +268,12 @@ def test_ready_made_shapes_are_added(hands: Any, app: Flask, door: int) -> None:
     assert easel.names() == ["zone 1", "line 1"]
 
 
-def test_masks_are_drawn_by_the_same_hands(hands: Any, app: Flask, door: int) -> None:
-    hands.goto(f"/admin/camera/edit/?id={door}")
-    easel = Easel(hands, touch=hands.touch)
-    hands.locator(".shape-stage img").evaluate("image => image.decode()")
-    assert not hands.get_by_role("button", name="Draw a line").count()
-    easel.button("Draw a mask").click()
-    easel.tap(*SQUARE, SQUARE[0])
-    assert easel.names() == ["mask 1"]
-    assert (
-        hands.locator(".shape-svg .stroke").evaluate("path => getComputedStyle(path).fill") == "rgb(0, 0, 0)"
-    )
-    assert hands.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    save_it(hands)
-    with app.app_context():
-        (mask,) = db.session.get_one(Camera, door).masks or []
-    assert near(mask, SQUARE)
-
-
-def test_a_finger_scrolls_the_page_over_the_picture_and_drags_what_is_chosen(
-    chromium: Any, admin: Browser, address: str, app: Flask, door: int
+def test_a_finger_scrolls_the_page_over_the_picture_and_what_is_not_chosen(
+    phone: Any, app: Flask, door: int
 ) -> None:
-    for page in _signed_in(chromium, admin, address, touch=True):
-        easel = edit(page, app, door, zones=[[list(p) for p in SQUARE]])
-        easel.svg.scroll_into_view_if_needed()
-        before = page.evaluate("scrollY")
-        easel.drag((0.4, 0.9), (0.4, 0.1))
-        page.wait_for_function("before => scrollY > before", arg=before)
-        assert near(easel.shapes()[0], SQUARE)
-
-
-def test_the_create_form_follows_the_camera_and_the_kind(desk: Any, app: Flask, door: int) -> None:
-    with app.app_context():
-        camera(name="Attic")
-    desk.goto("/admin/processor/new/")
-    easel = Easel(desk)
-    desk.get_by_label("Camera", exact=True).select_option("Attic")
-    desk.get_by_text("There is no picture of this camera yet.").wait_for()
-    assert not desk.locator(".shape-stage img").is_visible()
-    desk.get_by_label("Camera", exact=True).select_option("Door")
-    desk.locator(".shape-stage img").wait_for()
-    desk.get_by_text("Last seen 2026-03-27").wait_for()
-    desk.get_by_label("Kind").select_option("persons")
-    assert not easel.button("Draw a line").is_visible()
-    desk.get_by_label("Kind").select_option("traffic")
-    easel.draw_line((0.2, 0.5), (0.8, 0.5))
-    desk.get_by_label("Kind").select_option("persons")
-    assert easel.wrongs() == ["This kind has no lines; delete it or choose another kind."]
-    desk.get_by_label("Kind").select_option("traffic")
-    desk.get_by_label("Name", exact=True).fill("Step")
-    desk.get_by_label("cars").check()
-    desk.get_by_label("Point that counts").select_option("foot")
-    save_it(desk)
-    row = stored(app)
-    assert (row.kind, row.camera_id) == ("traffic", door)
-    assert row.options == {"labels": ["person", "car"], "anchor": "foot"}
-
-
-def test_the_second_who_saves_is_told_and_may_put_theirs_in_its_place(
-    desk: Any, app: Flask, door: int, admin: Browser
-) -> None:
-    easel = edit(desk, app, door, zones=[TRIANGLE])
-    row = stored(app)
-    address = f"/admin/processor/edit/?id={row.id}"
-    admin.send(
-        address, name="Hers", kind="traffic", enabled="y", confidence="0.5", zones=json.dumps([TRIANGLE]),
-        lines="", options="", seen=admin.hidden(address, "seen"),
-    )  # fmt: skip
-    easel.draw_zone(*SQUARE)
-    desk.get_by_label("Name", exact=True).fill("Mine")
-    desk.get_by_role("button", name="Save", exact=True).click()
-    desk.get_by_text("Somebody else has changed this processor").wait_for()
-    assert desk.get_by_label("Name", exact=True).input_value() == "Mine"
-    assert len(Easel(desk).shapes()) == 2
-    with desk.context.expect_page() as opened:
-        desk.get_by_role("link", name="Open the current version in a new tab").click()
-    assert opened.value.get_by_label("Name", exact=True).input_value() == "Hers"
-    opened.value.close()
-    desk.get_by_role("button", name="Save mine instead").click()
-    desk.wait_for_url(lambda url: "/edit/" not in url)
-    row = stored(app)
-    assert row.name == "Mine" and len(row.zones) == 2
-
-
-def test_without_scripts_the_text_is_what_there_is(
-    chromium: Any, admin: Browser, address: str, app: Flask, door: int
-) -> None:
-    with app.app_context():
-        key = processor("traffic", db.session.get(Camera, door)).id
-    context = chromium.new_context(base_url=address, java_script_enabled=False)
-    context.add_cookies([signed_in_as(admin, address)])
-    page = context.new_page()
-    page.goto(f"/admin/processor/edit/?id={key}")
-    page.get_by_label("Zones").fill(json.dumps([TRIANGLE]))
-    page.get_by_role("button", name="Save", exact=True).click()
-    context.close()
-    assert stored(app).zones == [TRIANGLE]
-
-
-def test_the_editor_judges_as_the_server_does(desk: Any, app: Flask, door: int) -> None:
-    desk.goto("/admin/processor/new/")
-    said = desk.evaluate(
-        """async (cases) => {
-          const { verdict } = await import("/static/editor-geometry.js");
-          return cases.map(({ zones, lines }) => verdict(zones, lines));
-        }""",
-        cases(),
-    )
-    assert said == [case["verdict"] for case in cases()]
+    easel = edit(phone, app, door, zones=[[list(p) for p in SQUARE]])
+    easel.svg.scroll_into_view_if_needed()
+    before = phone.evaluate("scrollY")
+    easel.drag((0.4, 0.6), (0.4, 0.1))
+    phone.wait_for_function("before => scrollY > before", arg=before)
+    assert near(easel.shapes()[0], SQUARE)

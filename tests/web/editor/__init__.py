@@ -1,0 +1,1 @@
+"""The editor of zones, lines and masks in a real browser."""
