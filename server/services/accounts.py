@@ -27,6 +27,7 @@ from server.services.audit import (
     Actor,
     acting,
     current_actor,
+    if_possible,
     record,
     record_refusal,
 )
@@ -174,19 +175,21 @@ def change_own_zone(user_id: int, timezone: str) -> None:
 
 
 def sign_in(name: str, password: str) -> User | None:
-    """`authenticate`, and the attempt in the audit log. Raises StorageError."""
+    """`authenticate`, and the attempt in the audit log if that is possible."""
     user = authenticate(name, password)
     if user is None:
-        record_refusal(REFUSED, name)
+        with if_possible(REFUSED):
+            record_refusal(REFUSED, name)
         return None
-    with acting(Actor(user.name, user.id, current_actor().address)), writing() as session:
+    actor = Actor(user.name, user.id, current_actor().address)
+    with acting(actor), if_possible(SIGNED_IN), writing() as session:
         record(session, SIGNED_IN, SESSION, user.id, user.name)
     return user
 
 
 def sign_out(user_id: int, name: str) -> None:
-    """Put it into the audit log that somebody has signed out. Raises StorageError."""
-    with writing() as session:
+    """Put it into the audit log, if that is possible, that somebody has signed out."""
+    with if_possible(SIGNED_OUT), writing() as session:
         record(session, SIGNED_OUT, SESSION, user_id, name)
 
 

@@ -7,6 +7,7 @@ Who acts is set once, around a request or a command.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,12 +19,15 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
+from server.errors import StorageError
 from server.extensions import db
 from server.log import redact
 from server.models import AuditEntry, User
 from server.models.base import utc_now
 from server.services.naming import NAME_LENGTH
 from server.services.transactions import translated, writing
+
+_log = logging.getLogger(__name__)
 
 CREATED, CHANGED, DELETED, REVOKED = "created", "changed", "deleted", "revoked"
 SIGNED_IN, SIGNED_OUT = "signed in", "signed out"
@@ -121,6 +125,16 @@ def record(
         )
     )
     session.flush()
+
+
+@contextmanager
+def if_possible(what: str) -> Iterator[None]:
+    """For signing in and out, which must work while the disk is full or the database takes no writes: what
+    cannot be recorded within the block is written to the server's log."""
+    try:
+        yield
+    except StorageError as error:
+        _log.error("%s by %r is missing from the audit log: %s", what, current_actor().name, error)
 
 
 def record_refusal(action: str, name: str) -> None:

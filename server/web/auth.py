@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -37,15 +36,13 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
 
 from server.config import Settings
-from server.errors import ConfigError, StorageError
+from server.errors import ConfigError
 from server.models import User
 from server.services.accounts import get_user, sign_in, sign_out
-from server.services.audit import SYSTEM, Actor, record_block, set_actor
+from server.services.audit import SYSTEM, TOO_MANY, Actor, if_possible, record_block, set_actor
 from server.services.rights import NOTHING, Rights, rights_of
 from server.web.errors import for_people
 from server.web.forms import put_error
-
-_log = logging.getLogger(__name__)
 
 SESSION_LIFETIME = timedelta(days=7)
 """A session ends when it has not been used for so long."""
@@ -224,11 +221,7 @@ def begin_session(user: User) -> None:
 
 def logout() -> ResponseReturnValue:
     """Sign out; by POST only, so that no link elsewhere can do it."""
-    try:
-        sign_out(current_user.id, current_user.name)
-    except StorageError as error:
-        # Leaving must work even while nothing can be stored.
-        _log.error("a sign-out is missing from the audit log: %s", error)
+    sign_out(current_user.id, current_user.name)
     logout_user()
     session.clear()
     return redirect(url_for("auth.login"))
@@ -264,7 +257,8 @@ def _in_words(seconds: int) -> str:
 
 def _too_many(error: TooManyRequests) -> ResponseReturnValue:
     form = LoginForm()
-    _note_block(form.name.data or "")
+    with if_possible(TOO_MANY):
+        record_block(form.name.data or "")
     limiter: Limiter = current_app.extensions[_LIMITER]
     limit = limiter.current_limit
     seconds = 60
@@ -274,13 +268,6 @@ def _too_many(error: TooManyRequests) -> ResponseReturnValue:
     message = f"Too many attempts. Wait {_in_words(seconds)}, then try again."
     put_error(form, "password", message)
     return _login_page(form, locked=True), 429, {"Retry-After": str(seconds)}
-
-
-def _note_block(name: str) -> None:
-    try:
-        record_block(name)
-    except StorageError as error:
-        _log.error("too many attempts to sign in, missing from the audit log: %s", error)
 
 
 def _stale_form(error: CSRFError) -> ResponseReturnValue:

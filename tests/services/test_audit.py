@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.event import listen
 
 from server.errors import InvalidInput
 from server.extensions import db
@@ -171,6 +174,52 @@ def test_signing_in_and_being_refused_are_recorded() -> None:
     assert (last().action, last().who, last().user_id) == ("sign-in refused", "x" * 80, None)
     assert entries()[-2].name == "ann" and entries()[-2].address == "192.0.2.7"
     assert OTHER not in str([(entry.name, entry.before, entry.after) for entry in entries()])
+
+
+def test_people_sign_in_and_out_while_nothing_can_be_stored(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = accounts.create_user("Ann", PASSWORD)
+    db.session.remove()
+    listen(db.engine, "connect", lambda connection, record: connection.execute("PRAGMA query_only = ON"))
+    db.engine.dispose()
+    assert accounts.sign_in("ann", PASSWORD).id == ann
+    assert accounts.sign_in("ann", OTHER) is None
+    accounts.sign_out(ann, "Ann")
+    assert [entry.action for entry in entries()] == ["created"]
+    missing = [record.getMessage() for record in caplog.records if "missing from the audit log" in record.msg]
+    assert len(missing) == 3 and "signed in by 'Ann'" in missing[0] and "read-only" in missing[0]
+
+
+_secret = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=12, max_size=20)
+_addresses = st.sampled_from(
+    (
+        "rtsp://{0}:{1}@192.0.2.1/live",
+        "rtsp://{0}:{1}%40{0}@192.0.2.1:554/live?channel=1",
+        "http://192.0.2.1/video.cgi?user=x&pwd={1}&token={0}",
+        "http://192.0.2.1/live.m3u8?access_token={0}.{1}",
+        "rtsp://192.0.2.1:554/user=admin&password={0}&channel=1.sdp",
+        "rtsp://192.0.2.1:554/user=admin_password={0}_channel=1_stream=0.sdp",
+        "rtsp://{0}:x@192.0.2.1/live?apikey={1}",
+    )
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(address=_addresses, first=_secret, second=_secret)
+def test_no_part_of_a_secret_in_an_address_is_kept(address: str, first: str, second: str) -> None:
+    assume(first not in second and second not in first)
+    db.session.query(AuditEntry).delete()
+    db.session.commit()
+    before, after = address.format(first, second), address.format(second, first)
+    # Names of more than 80 characters are refused.
+    key = cameras.create_camera(CameraInput(before if len(before) <= 80 else "Door", before))
+    cameras.update_camera(key, CameraInput(after if len(after) <= 80 else "Door", after))
+    with acting(Actor(before)):
+        cameras.delete_camera(key)
+    kept = repr([(entry.who, entry.name, entry.before, entry.after) for entry in entries()])
+    assert len(entries()) == 3 and "192.0.2.1" in kept
+    assert first not in kept and second not in kept
 
 
 @every_database
