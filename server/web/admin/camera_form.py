@@ -27,10 +27,24 @@ class Number:
             raise StopValidation("A number is needed.")
 
 
+class Decimal(NumberField):
+    """A number with a fraction only where it has one: 5, 2.5."""
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else f"{self.data:g}"
+
+
 _NUMBER = [Number()]
 _DECIMAL = {"inputmode": "decimal"}
 _WHOLE = {"inputmode": "numeric"}
 
+_MEANING = {
+    "stream_url": "Where the video comes from. Passwords are shown as ***.",
+    "masks": "Parts of the picture that are black for everybody, and in which nobody is looked for.",
+}
+"""What stands beside a setting on the camera's page, where the form's help is about typing it."""
 UNITS = {
     "watch_fps": "frames a second",
     "detection_grid": "frames across and down",
@@ -86,7 +100,7 @@ class CameraForm(BaseForm):  # type: ignore[misc]
     )
     loop = BooleanField("Loop", description="For files only: begin again at the end.")
     enabled = BooleanField("Enabled", default=True, description="Whether it is watched.")
-    watch_fps = NumberField(
+    watch_fps = Decimal(
         "Analysed frames a second",
         _NUMBER,
         default=5.0,
@@ -102,7 +116,7 @@ class CameraForm(BaseForm):  # type: ignore[misc]
         "saves CPU and misses what is small. 1 looks at each frame by itself.",
         render_kw=_WHOLE,
     )
-    preview_fps = NumberField(
+    preview_fps = Decimal(
         "Preview frame rate",
         _NUMBER,
         default=15.0,
@@ -185,4 +199,6 @@ def _value(camera: Camera, name: str) -> str:
 
 
 def _shown(field: Any, value: str) -> Shown:
-    return Shown(field.label.text, value, UNITS.get(field.name, ""), field.description)
+    return Shown(
+        field.label.text, value, UNITS.get(field.name, ""), _MEANING.get(field.name, field.description)
+    )
