@@ -6,7 +6,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const TOP = 14;
 const BOTTOM = 26;
 const RIGHT = 10;
-const LETTER = 7.5;
+const LETTER = 7.5; // Width of a digit, in pixels, with some room.
+const NARROW = 6.5; // Width of a letter without.
 const HEADROOM = 1.04; // The highest bar stays below the edge.
 const WIDE = 5; // Pixels of a bar that a line with a rim leaves to be seen.
 const DOTTED = 40; // With no more buckets than this each point of the line is marked.
@@ -40,7 +41,7 @@ export function draw(data, width, height) {
   svg.append(hatch(), ...unobserved(data, x, space), ...grid(numbers, y, data, x, space));
   if (names.includes("peak")) {
     svg.append(...(data.steps ? stairs(data, x, y) : bars(columns, y, "peak", 0, 1)));
-    svg.append(...averages(columns, y));
+    svg.append(...averages(columns, y, x(Date.parse(data.now))));
   } else {
     svg.append(...passed(columns, y, names));
   }
@@ -108,7 +109,7 @@ function grid(numbers, y, data, x, space) {
 
 /** Labels at the ends lean inwards, so that they are not cut off. */
 function anchor(mark, space) {
-  const half = (mark.label.length * LETTER) / 2;
+  const half = (mark.label.length * NARROW) / 2;
   if (mark.x + half > space.right + 8) {
     return "time last";
   }
@@ -206,7 +207,8 @@ function stairs(data, x, y) {
   ];
 }
 
-function averages(columns, y) {
+/** The averages as a staircase; that of a bucket that is not over goes up to the present. */
+function averages(columns, y, now) {
   let pen = "M";
   const d = columns.map(({ from, to, bucket }) => {
     if (bucket.average === null) {
@@ -214,7 +216,7 @@ function averages(columns, y) {
       return "";
     }
     const level = y(bucket.average).toFixed(1);
-    const part = `${pen === "M" ? `M${from.toFixed(1)} ${level}` : `V${level}`}H${to.toFixed(1)}`;
+    const part = `${pen === "M" ? `M${from.toFixed(1)} ${level}` : `V${level}`}H${Math.min(to, now).toFixed(1)}`;
     pen = "V";
     return part;
   });
