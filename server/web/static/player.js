@@ -80,11 +80,11 @@ class Player {
 
   /* Fetch while it is wanted and can be seen, and not otherwise. */
   follow() {
-    if (this.playing && !document.hidden && this.stream === null) this.begin();
-    else if (document.hidden && this.stream !== null) {
+    if (!this.playing) return;
+    if (document.hidden) {
       this.halt();
       this.say("hidden", "Paused while the page is hidden");
-    }
+    } else if (this.stream === null) this.begin();
   }
 
   begin() {
