@@ -11,6 +11,7 @@ from flask_admin import expose
 from flask_admin.contrib.sqla.filters import BooleanEqualFilter
 from markupsafe import Markup
 from sqlalchemy import ColumnElement
+from sqlalchemy.orm import selectinload
 from wtforms import Form
 
 from server.errors import NotFound
@@ -81,6 +82,10 @@ class CameraView(TableView):
         is for administrators."""
         return current_rights().operates
 
+    def get_query(self) -> Any:
+        """Cameras with their processors, whose names are asked before one is deleted."""
+        return super().get_query().options(selectinload(Camera.processors))
+
     def only_visible(self) -> ColumnElement[bool] | None:
         """The cameras that this person was given."""
         return current_rights().visible(Camera.id)
@@ -104,8 +109,12 @@ class CameraView(TableView):
         )
 
     def delete_question(self, row: Camera) -> str:
-        """What is asked before a camera goes."""
-        return f"Delete the camera {row} with its processors and everything they counted?"
+        """What is asked before a camera goes: it names what goes with it."""
+        names = sorted(one.name for one in row.processors)
+        some = names if len(names) <= 3 else [*names[:3], f"{len(names) - 3} more"]
+        rules = f" with {' and '.join([', '.join(some[:-1]), some[-1]][len(some) < 2 :])}" if some else ""
+        counted = "everything they counted" if names else "the log of its states"
+        return f"Delete the camera {row}{rules}, and {counted}? Nothing brings it back."
 
     def edit_form(self, obj: Any = None) -> Form:
         """The form over a camera, its address without secrets."""

@@ -99,7 +99,9 @@ class ProcessorView(TableView):
 
     def delete_question(self, row: Processor) -> str:
         """What is asked before a processor goes."""
-        return f"Delete the processor {row} and everything it counted?"
+        return (
+            f"Delete the processor {row} of {row.camera} and everything it counted? Nothing brings it back."
+        )
 
     def about(self, row: Processor) -> str:
         """What its kind counts, in sentences."""
