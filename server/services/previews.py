@@ -146,6 +146,8 @@ def _why_not_watched(preview: Preview) -> str:
 def _why_not_yet(preview: Preview) -> str:
     """It is watched, but there is no picture: as the camera says, or because it has only been asked for."""
     status = camera_statuses().get(preview.camera_id)
-    if status is not None and status.state != "watching":
+    if status is not None and status.state == "starting":
+        return "The camera is being connected."
+    if status is not None and status.state not in ("watching", "blind"):
         return f"The camera gives no picture: {status.reason or status.state}."
     return "The preview is starting."

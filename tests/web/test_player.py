@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,6 +144,19 @@ def test_mse_stays_near_the_end(page: Any, shop: tuple[str, int, Path]) -> None:
             " return v.buffered.end(v.buffered.length - 1) - v.currentTime; })()"
         )
         assert behind < 6
+
+
+def test_a_picture_that_stands_is_said(page: Any, shop: tuple[str, int, Path]) -> None:
+    with showing(shop[2]) as encoder:
+        player = look_at(page, shop[1], "mse")
+        plays(page)
+        process = encoder._process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        player.get_by_text("Waiting for new pictures").wait_for()
+        process.send_signal(signal.SIGCONT)
+        page.locator('.player[data-state="live"]').wait_for()
+        plays(page)
 
 
 def test_stopping_ends_the_questions_and_playing_begins_anew(page: Any, shop: tuple[str, int, Path]) -> None:

@@ -16,6 +16,7 @@ const FASTER = 1.06;
 const AHEAD_S = 30;          // how much of a recording is loaded ahead
 const KEEP_S = 20;           // how much of what was played is kept
 const RETRY_MS = 1000;
+const STANDS_MS = 4000;      // no new segment for so long is said
 
 export function canUseMse() {
   return "MediaSource" in window && MediaSource.isTypeSupported('video/mp4; codecs="avc1.4d401f"');
@@ -54,6 +55,7 @@ export class MseStream {
     this.source = null;
     this.init = null;          // { key, type, tracks, video } of the init segment appended last
     this.last = null;          // sequence number of the segment appended last
+    this.freshAt = performance.now();
     this.joined = false;       // whether the next segment goes on where the last one ended, by its own clock
     this.broken = false;
   }
@@ -122,7 +124,9 @@ export class MseStream {
       this.keepUp();
     }
     this.keepUp();
+    if (fresh.length) this.freshAt = performance.now();
     if (this.end() > 0 && fresh.length) this.tell("live", "Live");
+    else if (performance.now() - this.freshAt > STANDS_MS) this.tell("waiting", "Waiting for new pictures …");
   }
 
   async takeRecorded(list) {
