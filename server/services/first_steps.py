@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from server.config import Settings
 from server.errors import ModelError
 from server.extensions import db
-from server.models import ApiToken, CameraShot, Processor, ProcessorEvent, User
+from server.models import ApiToken, ProcessorEvent, User
 from server.services.dashboard import Dashboard
 from server.services.fleet import worker_standings
 from server.services.live import LiveReader
@@ -47,26 +47,24 @@ class Obstacle:
 
 
 def first_steps(shown: Dashboard) -> FirstSteps | None:
-    """How far somebody has come; None once something has been counted. Raises StorageError."""
+    """How far somebody has come with the cameras that they see; None once one of those has counted
+    something, whenever that was. Raises StorageError."""
+    rules = sorted(one.rule.id for glance in shown.glances for one in glance.counted)
     with translated():
-        if db.session.scalar(select(ProcessorEvent.id).limit(1)) is not None:
+        counted = select(ProcessorEvent.id).where(ProcessorEvent.processor_id.in_(rules)).limit(1)
+        if rules and db.session.scalar(counted) is not None:
             return None
         accounts = db.session.scalar(select(func.count()).select_from(User)) or 0
         tokens = db.session.scalar(select(ApiToken.id).limit(1))
-        stored = db.session.scalar(select(CameraShot.camera_id).limit(1))
-        processor = db.session.execute(
-            select(Processor.id, Processor.camera_id).order_by(Processor.id).limit(1)
-        ).first()
     ids = sorted(glance.status.id for glance in shown.glances)
-    pictured = stored is not None or any(glance.shot_us is not None for glance in shown.glances)
     return FirstSteps(
         camera=bool(ids),
-        picture=bool(ids) and pictured,
-        processor=processor is not None,
+        picture=any(glance.shot_us is not None for glance in shown.glances),
+        processor=bool(rules),
         number=any(glance.people is not None for glance in shown.glances),
         people=accounts > 1 or tokens is not None,
         camera_id=ids[0] if ids else None,
-        processor_id=processor.id if processor is not None else None,
+        processor_id=rules[0] if rules else None,
     )
 
 

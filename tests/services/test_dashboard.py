@@ -237,6 +237,14 @@ def test_the_first_steps_are_ticked_one_by_one_until_something_is_counted(live: 
     assert mark() == ""
 
 
+def test_the_first_steps_are_about_the_cameras_that_somebody_sees(live: Live) -> None:
+    mine, other = camera(), camera()
+    event(processor("traffic", other), NOW, passes=1)
+    steps = first_steps(look(Rights("operator", frozenset({mine.id}))))
+    assert steps is not None and (steps.mark[:4], steps.processor_id) == ("1000", None)
+    assert first_steps(look()) is None
+
+
 def test_what_stands_in_the_way_is_said_with_its_remedy(make_app: AppMaker, tmp_path: Path) -> None:
     bare = make_app(WEIGHTS_DIR=tmp_path / "none")
     bare.extensions["hypersight.live"] = away = Live()
