@@ -50,7 +50,8 @@ class HookedStore(store.WatchStore):
     """Calls back after each commit, with how many there were."""
 
     def __init__(self, engine: Engine, after: Callable[[int], None]) -> None:
-        super().__init__(engine)
+        # It is then for the store as well: nothing comes so late that it would have been rolled up.
+        super().__init__(engine, FastClock())
         self._after = after
         self.commits = 0
 
