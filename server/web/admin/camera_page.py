@@ -17,7 +17,7 @@ from server.services.live import LiveReader
 from server.services.shots import latest_shot
 from server.services.states import state_log
 from server.web.admin import camera_form, camera_words
-from server.web.admin.glances import card, directions, last_event, number
+from server.web.admin.glances import card, directions, last_event, number, unknown
 from server.web.admin.page import viewer_zone
 from server.web.auth import current_rights
 
@@ -69,23 +69,25 @@ def _parts(row: Camera, now: datetime) -> dict[str, Any]:
         "card": card(glance, now, rights),
         "numbers": camera_words.values(numbers),
         "numbers_note": "" if numbers is not None else _why_no_numbers(glance),
-        "rules": [_counted(one, now) for one in glance.counted],
+        "rules": [_counted(one, glance, now) for one in glance.counted],
     }
 
 
 def _why_no_numbers(glance: Glance) -> str:
     if not glance.status.watching:
         return "Nothing is measured, because the camera is not being watched."
+    if glance.status.state != "watching":
+        return f"Nothing is measured while the camera is {glance.status.state}."
     return "Nothing has come from its watcher yet; this takes some seconds."
 
 
-def _counted(one: Counted, now: datetime) -> dict[str, Any]:
+def _counted(one: Counted, glance: Glance, now: datetime) -> dict[str, Any]:
     """A processor's row: what it counts now and today, and where that leads."""
     rule = one.rule
     ways = directions(one.passed)
     may_edit = current_rights().may_change(rule.camera_id)
     if rule.metric == "objects":
-        what, note = number(one.people), "people now" if one.people is not None else "not watched"
+        what, note = number(one.people), "people now" if one.people is not None else unknown(glance)
     elif rule.metric == "traffic":
         passes = one.passed.passes if one.passed is not None else 0
         what, note = number(passes), "passed today"

@@ -76,7 +76,7 @@ def card(glance: Glance, now: datetime, rights: Rights) -> dict[str, Any]:
         "state": status.state,
         "reason": reason_of(glance, now),
         "people": number(glance.people) if counts_people else None,
-        "people_note": "" if glance.people is not None or not counts_people else "not watched",
+        "people_note": "" if glance.people is not None or not counts_people else unknown(glance),
         "passed": number(glance.passed.passes if glance.passed else 0) if counts_passes else None,
         "passed_note": directions(glance.passed),
         "last": last_event(glance.last, now),
@@ -91,6 +91,11 @@ def card(glance: Glance, now: datetime, rights: Rights) -> dict[str, Any]:
         ],
         "add": url_for("processor.create_view", camera=status.id) if rights.may_change(status.id) else None,
     }
+
+
+def unknown(glance: Glance) -> str:
+    """Why nobody knows how many people there are."""
+    return "not known yet" if glance.status.state in ("watching", "starting") else "not watched"
 
 
 def reason_of(glance: Glance, now: datetime) -> str:

@@ -80,6 +80,9 @@ def test_where_nobody_watches_dashes_say_why(admin: Browser) -> None:
     live = admin.get(f"/admin/camera/{one.id}/live.json").get_json()
     assert set(live["numbers"].values()) == {"–"}
     assert "not being watched" in live["numbers_note"]
+    lease(one, 60, "unreachable")
+    live = admin.get(f"/admin/camera/{one.id}/live.json").get_json()
+    assert live["numbers_note"] == "Nothing is measured while the camera is unreachable."
 
 
 def test_the_log_is_turned_page_by_page(admin: Browser) -> None:
