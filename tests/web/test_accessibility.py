@@ -26,6 +26,10 @@ _RUN = """async () => {
     .filter((one) => one.impact === "serious" || one.impact === "critical")
     .map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
 }"""
+_UNFOLD = """() => {
+  for (const one of document.querySelectorAll("details")) one.open = true;
+  for (const one of document.querySelectorAll("[data-menu]")) one.setAttribute("aria-expanded", "true");
+}"""
 _STICKS_OUT = """() => [...document.querySelectorAll("body *")]
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
   .slice(0, 3).map((one) => one.outerHTML.slice(0, 160))"""
@@ -81,8 +85,9 @@ def page(request: pytest.FixtureRequest, chromium: Any, address: str, admin: Bro
 
 
 def trouble(page: Any, source: str) -> list[str]:
-    """What axe-core finds on the page as it stands, in both colour schemes."""
+    """What axe-core finds on the page, whatever is folded away opened, in both colour schemes."""
     found = []
+    page.evaluate(_UNFOLD)
     page.evaluate(source)
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
