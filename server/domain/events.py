@@ -13,8 +13,8 @@ class Event:
     `ts_us`: when, microseconds since 1970. `key`: unique within the processor, the same whenever the
     same frames are analysed again. `direction`: "in", "out" or None. `passes`: how much it adds to
     the traffic (0 or 1). `count`: the occupancy from now on, for kinds that have one. `track`: the
-    track it is about. `zone`: which zone or line ("zone 1", "line 2"). `score`: 0..1. `data`:
-    anything a further kind wants to keep, as JSON values.
+    track it is about. `zone`: which zone or line, by its name or else as "zone 1", "line 2". `score`:
+    0..1. `data`: anything a further kind wants to keep, as JSON values.
     """
 
     ts_us: int

@@ -4,6 +4,7 @@
 import { inward } from "./editor-geometry.js";
 
 const ARROW = 26; // pixels from the line to the arrow's tip
+const MANY_POINTS = 300;
 const MIDDLE_ROOM = 56; // an edge shorter than this has no handle in its middle: the points need the room
 
 function svg(name, attributes = {}, ...children) {
@@ -85,7 +86,9 @@ export class View {
     }
     this.keptBodies.done();
     if (this.editable && !model.draft) {
-      for (const shape of model.shapes) {
+      // Every point shows, unless there are so many that dragging would stutter: then the chosen shape's do.
+      const all = model.shapes.reduce((sum, { points }) => sum + points.length, 0) <= MANY_POINTS;
+      for (const shape of model.shapes.filter(({ id }) => all || id === model.selected)) {
         this.#points(model, shape, wrongs.get(shape.id));
       }
     }
