@@ -272,6 +272,13 @@ export class Hand {
     element?.focus({ preventScroll: true });
   }
 
+  /** Where what had the focus is gone, keep it on the picture: the next key must not be lost. */
+  keepFocus() {
+    if (document.activeElement === document.body) {
+      this.view.root.focus({ preventScroll: true });
+    }
+  }
+
   #focus(event) {
     const point = event.target.closest("[data-point]"), shape = event.target.closest("[data-id]");
     if (point && shape && !this.#press) {
@@ -343,6 +350,9 @@ export class Hand {
       model.nudge(id, point, dx * step, dy * step);
     } else if (key === "Delete" || key === "Backspace") {
       point === null ? this.remove(id) : this.removePoint(id, point);
+      if (point === null) {
+        this.keepFocus();
+      }
     } else if (key === "Insert" || key === "+") {
       if (point !== null && model.addPoint(id, point)) {
         this.focusOn(id, point + 1);

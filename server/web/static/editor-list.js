@@ -91,10 +91,15 @@ export class List {
   }
 
   #remove(id) {
-    const next = this.#rows.get(id).item.nextElementSibling ?? this.#rows.get(id).item.previousElementSibling;
+    const { item } = this.#rows.get(id), { noun } = this.model.get(id);
+    const next = item.nextElementSibling ?? item.previousElementSibling;
     this.hand.remove(id);
-    // Whoever works by keyboard goes on from where the list now ends.
-    next?.querySelector("input")?.focus();
+    // Whoever works by keyboard goes on from here.
+    if (next) {
+      next.querySelector("button:last-of-type").focus();
+    } else {
+      this.hand.oncancel(noun);
+    }
   }
 
   #light(id) {

@@ -153,6 +153,7 @@ class Editor {
       return;
     }
     event.preventDefault();
+    this.hand.keepFocus();
   }
 
   say(text, wrong = false) {

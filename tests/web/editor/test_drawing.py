@@ -146,6 +146,12 @@ def test_everything_can_be_done_by_keyboard(desk: Any, app: Flask, door: int) ->
     assert near(easel.shapes()[0], [(0.545, 0.45), (0.65, 0.5), (0.65, 0.6)], 1e-6)
     desk.keyboard.press("Delete")
     assert easel.shapes() == [] and easel.typed() == ""
+    desk.keyboard.press("Control+z")
+    desk.keyboard.press("Control+z")
+    assert near(easel.shapes()[0], [(0.495, 0.45), (0.6, 0.5), (0.6, 0.6)], 1e-6)
+    for _ in range(12):
+        desk.keyboard.press("Control+z")
+    assert easel.shapes() == []
 
     easel.button("Draw a line").focus()
     desk.keyboard.press("Enter")
