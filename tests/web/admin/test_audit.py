@@ -34,7 +34,7 @@ def entry(**values: object) -> AuditEntry:
 def shown(browser: Browser, query: str = "") -> list[str]:
     """Names of what the listed entries are about."""
     text = browser.get(f"/admin/audit/{query}").text
-    return re.findall(r'data-label="Name"[^>]*>\s*([^<]*?)\s*<', text)
+    return re.findall(r'class="col-name">(?:<a [^>]*>)?\s*([^<]*?)\s*<', text)
 
 
 @every_database
