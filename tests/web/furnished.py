@@ -33,7 +33,9 @@ class Ids:
     processor: int
     event: int
     user: int
-    viewer: int
+    audit: int
+    room: int
+    """The processor that counts who is there; `processor` counts who passes."""
 
 
 def hall(number: int = 0) -> Picture:
@@ -62,9 +64,9 @@ def furnish(app: Flask, pictures: Sequence[Picture] = ()) -> Ids:
             _crop(settings, one, seen[number % len(seen)])
         newest = max(one.id for one in events if one.processor_id == door.id)
         db.session.commit()
-        user, viewer = _people(entrance)
-        _log(entrance, user, now)
-        return Ids(entrance.id, door.id, newest, user, viewer)
+        user = _people(entrance)
+        audit = _log(entrance, user, now)
+        return Ids(entrance.id, door.id, newest, user, audit, room.id)
 
 
 def _cameras(seen: Sequence[Picture], now: datetime) -> tuple[Camera, Camera]:
@@ -134,7 +136,7 @@ def _crop(settings: Settings, one: ProcessorEvent, picture: Picture) -> None:
     path.write_bytes(_jpeg(picture[:, wide // 3 : wide * 2 // 3]))
 
 
-def _people(entrance: Camera) -> tuple[int, int]:
+def _people(entrance: Camera) -> int:
     """bea, who may do everything, and two who may not."""
     bea = create_user("bea", PASSWORD)
     viewer = create_user("vic", PASSWORD, "viewer")
@@ -143,11 +145,12 @@ def _people(entrance: Camera) -> tuple[int, int]:
     create_token("office display", bea)
     create_token("old till", bea)
     revoke_token("old till")
-    return bea, viewer
+    return bea
 
 
-def _log(entrance: Camera, user: int, now: datetime) -> None:
-    """What people did, for the audit log."""
+def _log(entrance: Camera, user: int, now: datetime) -> int:
+    """What people did, for the audit log; gives its last entry."""
+    last = 0
     of_camera = {"kind": "camera", "object_id": entrance.id, "name": "Entrance"}
     for minutes, values in (
         (50, {"action": "signed in", "kind": "session", "name": "bea"}),
@@ -155,7 +158,8 @@ def _log(entrance: Camera, user: int, now: datetime) -> None:
         (30, {"action": "changed", "before": {"watch_fps": 5.0}, "after": {"watch_fps": 8.0}, **of_camera}),
     ):
         who = {"user_id": user, "who": "bea", "address": "192.168.1.77"}
-        save(AuditEntry(ts=now - timedelta(minutes=minutes), **who, **values))
+        last = save(AuditEntry(ts=now - timedelta(minutes=minutes), **who, **values)).id
+    return last
 
 
 def _jpeg(picture: Picture) -> bytes:

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.timeout(900)
 """Some forty pages, each looked at twice: minutes on a machine that is busy otherwise."""
 SCHEMES = ("light", "dark")
 _RUN = """async () => {
+  // What was just unfolded or recoloured is drawn first: until then its old colours are found.
+  await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
   const found = await axe.run(document, {resultTypes: ["violations"], preload: false});
   return found.violations
     .filter((one) => one.impact === "serious" || one.impact === "critical")
@@ -91,6 +93,7 @@ def trouble(page: Any, source: str) -> list[str]:
     page.evaluate(source)
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
         found += [f"{scheme}: {one}" for one in page.evaluate(_RUN)]
     return found
 

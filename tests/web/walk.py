@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from flask import Flask
@@ -47,8 +48,8 @@ def _paths(rule: Rule, ids: Ids | None) -> Iterator[str]:
     if not rule.arguments and name not in _ONE_ROW:
         yield rule.rule
         if ids and view == "chart":
-            for period in ("hour", "day", "week", "month"):
-                yield f"{rule.rule}?processor={ids.processor}&period={period}"
+            for period, which in itertools.product(("hour", "day", "week"), (ids.processor, ids.room)):
+                yield f"{rule.rule}?processor={which}&period={period}"
         return
     key = getattr(ids, view, None) if ids else None
     if key is None:
@@ -61,3 +62,5 @@ def _paths(rule: Rule, ids: Ids | None) -> Iterator[str]:
         yield path
     else:
         yield f"{rule.rule}?id={key}"
+        if view == "processor" and ids:
+            yield f"{rule.rule}?id={ids.room}"

@@ -111,8 +111,13 @@ class CameraView(TableView):
     def delete_question(self, row: Camera) -> str:
         """What is asked before a camera goes: it names what goes with it."""
         names = sorted(one.name for one in row.processors)
+        noun = "processor" if len(names) == 1 else "processors"
         some = names if len(names) <= 3 else [*names[:3], f"{len(names) - 3} more"]
-        rules = f" with {' and '.join([', '.join(some[:-1]), some[-1]][len(some) < 2 :])}" if some else ""
+        rules = (
+            f" with its {noun} {' and '.join([', '.join(some[:-1]), some[-1]][len(some) < 2 :])}"
+            if some
+            else ""
+        )
         counted = "everything they counted" if names else "the log of its states"
         return f"Delete the camera {row}{rules}, and {counted}? Nothing brings it back."
 
