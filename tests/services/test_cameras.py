@@ -145,9 +145,9 @@ def test_an_address_shown_without_its_password_keeps_it_when_it_comes_back_uncha
     with pytest.raises(InvalidInput) as caught:
         cameras.update_camera(key, replace(DOOR, stream_url=shown.replace("door", "gate")))
     assert caught.value.field == "stream_url" and "password" in caught.value.message
-    assert cameras._address(f" {shown} ", secret) == secret
-    assert cameras._address("/clips/new.mp4", secret) == "/clips/new.mp4"
-    assert cameras._address("/clips/***.mp4", "/clips/a.mp4") == "/clips/***.mp4"
+    assert cameras.address_meant(f" {shown} ", secret) == secret
+    assert cameras.address_meant("/clips/new.mp4", secret) == "/clips/new.mp4"
+    assert cameras.address_meant("/clips/***.mp4", "/clips/a.mp4") == "/clips/***.mp4"
 
 
 @every_database
