@@ -17,6 +17,7 @@ FORBIDDEN = ("/admin/user/", "/admin/user/new/", "/admin/token/", "/admin/token/
 
 def test_a_viewer_is_told_in_words_that_a_page_is_not_theirs(join: Joining) -> None:
     person = join("viewer")
+    person.refusals = {403, 404}
     for path in (*FORBIDDEN, "/admin/camera/new/", "/admin/processor/new/"):
         answer = person.page.goto(path)
         assert answer.status in (403, 404), path
