@@ -23,14 +23,21 @@ async function ask(url, options) {
   return response;
 }
 
-/* The playlist's text. Raises Trouble with the server's reason where there is none (yet). */
-export async function fetchPlaylist(url, signal) {
-  // The reason comes with status 200, so that browsers do not log each question as an error.
+/* What is not there comes as a reason with status 200, so that browsers do not log each question as an error. */
+function saying(url) {
   const asked = new URL(url, window.location.href);
   asked.searchParams.set("say", "1");
-  const response = await ask(asked, { signal });
-  const type = response.headers.get("Content-Type") || "";
-  if (type.includes("json")) {
+  return asked;
+}
+
+function isReason(response) {
+  return (response.headers.get("Content-Type") || "").includes("json");
+}
+
+/* The playlist's text. Raises Trouble with the server's reason where there is none (yet). */
+export async function fetchPlaylist(url, signal) {
+  const response = await ask(saying(url), { signal });
+  if (isReason(response)) {
     const said = await response.json();
     throw new Trouble(said.state || "missing", said.reason || "There is no picture.", said.state !== "off");
   }
@@ -44,8 +51,8 @@ export async function fetchPlaylist(url, signal) {
 /* The bytes of a file or of a range in it: {first, last}, both included. */
 export async function fetchBytes({ url, range }, signal) {
   const headers = range ? { Range: `bytes=${range.first}-${range.last}` } : {};
-  const response = await ask(url, { signal, headers });
-  if (!response.ok) throw new Trouble("missing", "A piece of the video is missing.");
+  const response = await ask(saying(url), { signal, headers });
+  if (!response.ok || isReason(response)) throw new Trouble("missing", "A piece of the video is missing.");
   const bytes = await response.arrayBuffer();
   return range && response.status === 200 ? bytes.slice(range.first, range.last + 1) : bytes;
 }

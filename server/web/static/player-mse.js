@@ -116,7 +116,7 @@ export class MseStream {
         await this.append(segment, () => this.end());
         this.last = segment.sequence;
       } catch (error) {
-        if (!(error instanceof Trouble)) throw error;
+        if (!(error instanceof Trouble) || !error.again) throw error;
         // Deleted before it could be fetched: go on with the next.
         this.joined = false;
         this.last = segment.sequence;
