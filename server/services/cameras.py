@@ -41,6 +41,8 @@ PREVIEWS = ("watched", "always", "off")
 _MASK = "***"
 _BATCH = 5_000
 """Events deleted in one transaction: a longer one would make the watchers wait to store theirs."""
+_COUNTS_BY = ("enabled", "confidence", "zones", "lines", "options")
+"""What a processor counts by: a change of anything else, such as its name, leaves its memory alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,10 @@ def update_processor(processor_id: int, given: ProcessorInput, seen: str | None 
         processor = _get(session, Processor, processor_id, "processor")
         _refuse_stale(processor, seen)
         before = processor_fields(processor)
-        _assign(processor, asdict(_checked_processor(processor.kind, given)))
-        processor.revision += 1
+        checked = asdict(_checked_processor(processor.kind, given))
+        if any(getattr(processor, name) != checked[name] for name in _COUNTS_BY):
+            processor.revision += 1
+        _assign(processor, checked)
         _raise_revision(session, processor.camera_id)
         record(session, CHANGED, PROCESSOR, processor_id, processor.name, before, processor_fields(processor))
 

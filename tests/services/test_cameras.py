@@ -78,6 +78,25 @@ def test_every_change_of_a_camera_or_its_processors_raises_the_cameras_revision(
 
 
 @pytest.mark.parametrize(
+    ("change", "anew"),
+    [
+        ({"name": "Another"}, False),
+        ({"preview": "always"}, False),
+        ({"lines": [{"name": "Door", "points": [[0, 0.5], [1, 0.5]]}]}, True),
+        ({"confidence": 0.6}, True),
+        ({"options": {"anchor": "foot"}}, True),
+    ],
+)
+def test_only_what_a_processor_counts_by_makes_it_begin_anew(change: dict[str, Any], anew: bool) -> None:
+    camera = cameras.create_camera(DOOR)
+    key = cameras.create_processor(camera, "traffic", LINE)
+    before = stored(Camera, camera).revision
+    cameras.update_processor(key, replace(LINE, **change))
+    assert stored(Processor, key).revision == (2 if anew else 1)
+    assert stored(Camera, camera).revision > before, "the preview's plan is read again"
+
+
+@pytest.mark.parametrize(
     "change, field",
     [
         ({"name": ""}, "name"),
