@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import re
 import subprocess
 import threading
@@ -50,6 +51,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Pauses before another ffmpeg is started after one has died; in seconds, doubling."""
 HEALTHY_SECONDS = 30.0
 """Pauses begin from the first again after an ffmpeg has run for so long."""
+NICENESS = 10
+"""How far an ffmpeg stands behind the analysis when the CPU is short; 0 would be side by side."""
 _PIPE_BYTES = 1 << 20
 _SAID_LINES, _SAID_LENGTH = 8, 300
 _SPEAKER = re.compile(r"^\[[^\]]* @ 0x[0-9a-f]+\] ")
@@ -187,6 +190,9 @@ class PreviewEncoder:
             start_new_session=True,
         )
         assert process.stdin is not None and process.stderr is not None
+        with contextlib.suppress(OSError):
+            # Where the CPU does not suffice, what is counted comes before what is shown.
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         listener = threading.Thread(target=self._listen, args=(process.stderr, said), daemon=True)
         listener.start()
         with self._lock:
