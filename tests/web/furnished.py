@@ -14,7 +14,16 @@ from flask import Flask
 from server.config import Settings
 from server.domain.video import Picture
 from server.extensions import db
-from server.models import AuditEntry, Camera, CameraShot, CameraState, Processor, ProcessorEvent, UserCamera
+from server.models import (
+    AuditEntry,
+    Camera,
+    CameraShot,
+    CameraState,
+    Processor,
+    ProcessorEvent,
+    User,
+    UserCamera,
+)
 from server.services.accounts import create_user
 from server.services.crops import crop_path
 from server.services.tokens import create_token, revoke_token
@@ -141,6 +150,7 @@ def _people(entrance: Camera) -> int:
     bea = create_user("bea", PASSWORD)
     viewer = create_user("vic", PASSWORD, "viewer")
     create_user("olga", PASSWORD, "operator")
+    db.session.get_one(User, viewer).all_cameras = False
     save(UserCamera(user_id=viewer, camera_id=entrance.id))
     create_token("office display", bea)
     create_token("old till", bea)
