@@ -98,6 +98,8 @@ def test_a_newcomer_adds_a_camera_and_a_processor_with_a_mistake_on_the_way(page
     crossed = "[[[0, 0], [1, 1],\n [1, 0], [0, 1]]]"
     page.get_by_label("Name").fill("Room")
     page.get_by_label("Kind").select_option("persons")
+    # The text folds up once the picture to draw on is there.
+    page.locator(".shape-svg").wait_for()
     page.get_by_text("As text").click()
     page.get_by_label("Zones").fill(crossed)
     save(page)
