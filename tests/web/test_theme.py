@@ -32,6 +32,7 @@ def themes() -> dict[str, dict[str, str]]:
     light, dark = (
         dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{6});", block))
         for block in re.findall(r":root \{(.*?)\}", text, re.DOTALL)
+        if "--bg:" in block
     )
     return {"light": light, "dark": light | dark}
 
