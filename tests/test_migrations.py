@@ -176,7 +176,8 @@ class Schema:
         inspector = inspect(db.engine)
         asked = (
             inspector.get_columns,
-            inspector.get_pk_constraint,
+            # Its name, which nothing ever uses, goes where SQLite numbers rows for good.
+            lambda name: inspector.get_pk_constraint(name)["constrained_columns"],
             inspector.get_foreign_keys,
             inspector.get_unique_constraints,
             inspector.get_indexes,

@@ -16,6 +16,11 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 BigKey = BigInteger().with_variant(Integer(), "sqlite")
 """A 64-bit key; SQLite numbers rows by itself only where the type is called INTEGER."""
 
+NEVER_AGAIN = {"sqlite_autoincrement": True}
+"""For tables whose numbers stand for something outside the database: a cookie, a file, an entry in Redis.
+SQLite would give the number of a deleted row to the next one; the other databases never do. A migration that
+has SQLite copy such a table says so again, for it cannot be read off the table."""
+
 WRITE_OPTION = "hypersight_write"
 """Execution option of a connection that will write: SQLite then takes its lock at BEGIN."""
 

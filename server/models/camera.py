@@ -9,7 +9,7 @@ from sqlalchemy import JSON, Boolean, Float, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from server.extensions import db
-from server.models.base import UtcDateTime, utc_now
+from server.models.base import NEVER_AGAIN, UtcDateTime, utc_now
 
 if TYPE_CHECKING:
     from server.models.processor import Processor
@@ -19,6 +19,7 @@ class Camera(db.Model):
     """A video source and its settings. `revision` grows with every change that a watcher must notice."""
 
     __tablename__ = "cameras"
+    __table_args__ = NEVER_AGAIN
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     name: Mapped[str] = mapped_column(String(80), unique=True)

@@ -9,7 +9,7 @@ from sqlalchemy import JSON, Boolean, Float, ForeignKey, Integer, String, Unique
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from server.extensions import db
-from server.models.base import UtcDateTime, utc_now
+from server.models.base import NEVER_AGAIN, UtcDateTime, utc_now
 
 if TYPE_CHECKING:
     from server.models.camera import Camera
@@ -24,7 +24,7 @@ class Processor(db.Model):
     """
 
     __tablename__ = "processors"
-    __table_args__ = (UniqueConstraint("camera_id", "name"),)
+    __table_args__ = (UniqueConstraint("camera_id", "name"), NEVER_AGAIN)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     camera_id: Mapped[int] = mapped_column(ForeignKey("cameras.id", ondelete="CASCADE"), index=True)

@@ -9,13 +9,14 @@ from sqlalchemy import Boolean, ForeignKey, Integer, String, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from server.extensions import db
-from server.models.base import UtcDateTime, utc_now
+from server.models.base import NEVER_AGAIN, UtcDateTime, utc_now
 
 
 class User(UserMixin, db.Model):
     """Somebody who signs in at /admin."""
 
     __tablename__ = "users"
+    __table_args__ = NEVER_AGAIN
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     name: Mapped[str] = mapped_column(String(80), unique=True)

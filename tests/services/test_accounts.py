@@ -138,3 +138,12 @@ def test_an_account_that_is_gone_is_not_found() -> None:
         accounts.change_own_password(99, PASSWORD, OTHER)
     with pytest.raises(NotFound):
         accounts.delete_user(99)
+
+
+@every_database
+def test_a_deleted_accounts_number_is_never_given_again() -> None:
+    """A cookie names its account by it: that of somebody who is gone must not open another's."""
+    accounts.create_user("Ann", PASSWORD)
+    gone = accounts.create_user("Bob", PASSWORD)
+    accounts.delete_user(gone)
+    assert accounts.create_user("Cleo", PASSWORD) > gone

@@ -56,6 +56,17 @@ def test_masks_and_previews_are_stored_as_described() -> None:
 
 
 @every_database
+def test_a_deleted_cameras_number_is_never_given_again() -> None:
+    """Its last picture may still be in Redis, and its entries in the audit log."""
+    first = cameras.create_camera(DOOR)
+    line = cameras.create_processor(first, "traffic", LINE)
+    cameras.delete_camera(first)
+    second = cameras.create_camera(DOOR)
+    assert second > first
+    assert cameras.create_processor(second, "traffic", LINE) > line
+
+
+@every_database
 def test_every_change_of_a_camera_or_its_processors_raises_the_cameras_revision() -> None:
     key = cameras.create_camera(DOOR)
     other = cameras.create_camera(replace(DOOR, name="Other"))
