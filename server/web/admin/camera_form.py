@@ -47,7 +47,7 @@ _MEANING = {
 """What stands beside a setting on the camera's page, where the form's help is about typing it."""
 UNITS = {
     "watch_fps": "frames a second",
-    "detection_grid": "frames across and down",
+    "detection_grid": "frame(s) across and down",
     "preview_fps": "pictures a second",
     "preview_kbps": "kbit a second",
     "preview_width": "pixels",

@@ -12,7 +12,8 @@ from markupsafe import Markup
 from server.models import ProcessorEvent
 from server.web.admin.page import local_time, settings, viewer_zone
 
-_ARROWS = {"in": "→", "out": "←"}
+_ARROWS = {"in": "↘", "out": "↗"}
+"""Neither points to a side: which one is in, a line's own arrow tells."""
 
 
 @dataclass(frozen=True, slots=True)

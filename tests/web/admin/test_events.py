@@ -184,8 +184,8 @@ def test_an_event_says_what_happened_and_leads_to_camera_and_processor(
     admin: Browser, line: Processor, room: Processor
 ) -> None:
     text = admin.get("/admin/event/").text
-    assert '<span class="in"><span aria-hidden="true">→</span> in</span>' in text
-    assert '<span class="out"><span aria-hidden="true">←</span> out</span>' in text
+    assert '<span class="in"><span aria-hidden="true">↘</span> in</span>' in text
+    assert '<span class="out"><span aria-hidden="true">↗</span> out</span>' in text
     assert "4 people" in text
     assert f'<a href="/admin/camera/details/?id={line.camera_id}">Door</a>' in text
     assert f'<a href="/admin/processor/details/?id={room.id}">Room</a>' in text
