@@ -48,8 +48,9 @@ def test_the_first_page_shows_every_camera_with_state_and_reason(admin: Browser)
 @every_database
 def test_a_camera_is_made_and_shown(admin: Browser) -> None:
     response = send(admin, watch_fps="2,5", loop="y")
-    assert response.status_code == 302 and response.location == "/admin/camera/details/?id=1&new=1"
     (one,) = stored()
+    assert response.status_code == 302
+    assert response.location == f"/admin/camera/details/?id={one.id}&new=1"
     assert (one.name, one.watch_fps, one.loop, one.enabled) == ("Entrance", 2.5, True, True)
     text = admin.get("/admin/camera/").text
     assert "Entrance" in text and "/clips/entrance.mp4" in text and "No worker is running" in text
