@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 
 from server.extensions import db
-from server.models import Camera, CameraShot, Lease
+from server.models import Camera, CameraShot, CameraState, Lease
 from server.services.accounts import create_user
 from tests.clips import H264, make_clip
 from tests.factories import camera, event, lease, processor, save
@@ -278,6 +278,16 @@ def test_a_cameras_page_follows_it(page: Any) -> None:
     row.ts, row.jpeg = datetime.now(timezone.utc), jpeg(200)
     db.session.commit()
     page.locator(f'[data-shot]:not([src="{before}"])').wait_for()
+    assert page.locator("#log", has_text="no route").count() == 0
+    save(
+        CameraState(
+            camera_id=one.id,
+            ts=datetime.now(timezone.utc),
+            state="unreachable",
+            reason="10.0.0.1: there is no route to it",
+        )
+    )
     fail(one, "10.0.0.1: there is no route to it")
     page.locator("[data-reason]", has_text="no route").wait_for()
+    page.locator("#log li", has_text="no route").wait_for()
     assert page.evaluate("window.stays === true")

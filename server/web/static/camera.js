@@ -13,8 +13,14 @@ function begin() {
   const pictures = new Pictures();
   const image = place.querySelector("[data-shot]");
   pictures.want(image, image.dataset.shot);
+  let known = "";
 
   function show(told) {
+    const now = `${told.card.state} ${told.card.reason}`;
+    if (now !== known) {
+      known = now;
+      renewLog();
+    }
     setState(place.querySelector("[data-state]"), told.card.state);
     say(place.querySelector("[data-reason]"), told.card.reason);
     pictures.want(image, told.card.shot);
@@ -37,4 +43,23 @@ function begin() {
   }
 
   refresh(place.dataset.live, EVERY_MS, place.querySelector("[data-stale]"), show);
+}
+
+// The log of states, as the page would show it now; whoever reads older entries is left alone.
+async function renewLog() {
+  const log = document.getElementById("log");
+  const address = new URL(location.href);
+  if (!log || address.searchParams.has("before") || log.contains(document.activeElement)) {
+    return;
+  }
+  try {
+    const answer = await fetch(address);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = answer.ok && page.getElementById("log");
+    if (fresh) {
+      log.replaceChildren(...fresh.childNodes);
+    }
+  } catch {
+    // The numbers above say that the server does not answer.
+  }
 }
