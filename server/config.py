@@ -76,6 +76,11 @@ class Settings:
     CROPS_KEEP_DAYS: int = setting(
         30, "How long the picture of an event is kept, in days. 0: none is made.", low=0, high=3650
     )
+    CROPS_MAX_BYTES: int = setting(
+        10_000_000_000,
+        "How much of this host's disk pictures of events may take, in bytes; the oldest make room.",
+        low=10_000_000,
+    )
     MEDIA_URL: str = setting(
         "", "Where the web server of this host answers to those of other nodes. Empty: nowhere."
     )

@@ -136,7 +136,7 @@ def sweep() -> None:
     settings: Settings = current_app.extensions["hypersight"]
     now_us = SystemClock().now_us()
     sweep_segments(db.engine, settings.SEGMENTS_DIR)
-    sweep_crops(db.engine, settings.CROPS_DIR, settings.CROPS_KEEP_DAYS, now_us)
+    sweep_crops(db.engine, settings.CROPS_DIR, settings.CROPS_KEEP_DAYS, settings.CROPS_MAX_BYTES, now_us)
     forget_workers(db.engine)
     forget_states(db.engine, now_us)
     roll_up(db.engine)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from server.domain.video import us_to_datetime
 from server.models import Camera, CameraState, Worker
 from server.models.base import db_now_ms
+from server.services.crop_budget import make_room
 from server.services.crops import day_of
 from server.services.transactions import translated, writing
 
@@ -54,10 +55,11 @@ def forget_workers(engine: Engine) -> int:
     return done.rowcount
 
 
-def sweep_crops(engine: Engine, directory: Path, keep_days: int, now_us: int) -> int:
+def sweep_crops(engine: Engine, directory: Path, keep_days: int, max_bytes: int, now_us: int) -> int:
     """Delete the pictures of events whose days are over, and those of cameras that no longer exist.
 
-    keep_days: 0 keeps none. Gives how many days' and cameras' directories are gone. Raises StorageError.
+    keep_days: 0 keeps none. max_bytes: where the rest takes more, the oldest go too. Gives how many days'
+    and cameras' directories are gone, without those. Raises StorageError.
     """
     if not directory.is_dir():
         return 0
@@ -79,6 +81,7 @@ def sweep_crops(engine: Engine, directory: Path, keep_days: int, now_us: int) ->
         shutil.rmtree(path, ignore_errors=True)
     if gone:
         log.info("pictures of events: %d directories whose time is over are gone", len(gone))
+    make_room(directory, max_bytes)
     return len(gone)
 
 

@@ -124,6 +124,7 @@ class Showing:
                 self._engine,
                 self._settings.CROPS_DIR,
                 self._settings.CROPS_KEEP_DAYS,
+                self._settings.CROPS_MAX_BYTES,
                 self._clock.now_us(),
             )
         except StorageError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -29,9 +30,9 @@ def _put(directory: Path, camera_id: int, ts: datetime, key: str = "k") -> Path:
     return path
 
 
-def _sweep(directory: Path, days: int) -> int:
+def _sweep(directory: Path, days: int, max_bytes: int = 10**9) -> int:
     db.session.rollback()
-    return sweep_crops(db.engine, directory / "crops", days, NOON_US)
+    return sweep_crops(db.engine, directory / "crops", days, max_bytes, NOON_US)
 
 
 def test_pictures_of_events_are_kept_for_their_days(app: Flask, tmp_path: Path) -> None:
@@ -52,7 +53,23 @@ def test_pictures_of_deleted_cameras_go(app: Flask, tmp_path: Path) -> None:
     kept, gone = _put(tmp_path, camera().id, NOON), _put(tmp_path, 4711, NOON)
     assert _sweep(tmp_path, 30) == 1
     assert kept.exists() and not gone.exists()
-    assert sweep_crops(db.engine, tmp_path / "nothing", 30, NOON_US) == 0
+    assert sweep_crops(db.engine, tmp_path / "nothing", 30, 10**9, NOON_US) == 0
+
+
+def test_the_oldest_pictures_make_room(app: Flask, tmp_path: Path) -> None:
+    """Four bytes each: two cameras, three days, and today two pictures of each."""
+    ids = camera().id, camera().id
+    before = [_put(tmp_path, id_, NOON - timedelta(days=days)) for days in (2, 1) for id_ in ids]
+    today = [_put(tmp_path, id_, NOON, key) for key in ("a", "b") for id_ in ids]
+    for age, path in enumerate(reversed(today)):
+        os.utime(path, (NOON.timestamp() - age, NOON.timestamp() - age))
+    _sweep(tmp_path, 30, max_bytes=32)
+    assert all(path.exists() for path in [*before, *today])
+    _sweep(tmp_path, 30, max_bytes=31)
+    assert [path.exists() for path in before] == [False, False, True, True]
+    _sweep(tmp_path, 30, max_bytes=12)
+    assert not any(path.parent.exists() for path in before)
+    assert [path.exists() for path in today] == [False, True, True, True]
 
 
 def test_days_are_told_by_their_names() -> None:
