@@ -125,7 +125,7 @@ def _control(folder: Path, encoding: Encoding) -> PreviewControl:
     )  # fmt: skip
     settings = Settings(PROCESSORS_PREVIEW_DIR=folder / "previews")
     log = CameraLogger(logging.getLogger("bench"), 1)
-    return PreviewControl(plan, settings, _Always(), SystemClock(), log, lambda _: (0, 0))  # type: ignore[arg-type]
+    return PreviewControl(plan, settings, _Always(), SystemClock(), log, lambda _: (0, 0, 0))  # type: ignore[arg-type]
 
 
 def _bare(clip: Path, seconds: float, folder: Path, encoding: Encoding) -> float:

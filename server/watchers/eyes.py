@@ -93,7 +93,7 @@ class Eyes:
         showing: Showing | None,
         clock: Clock,
         logger: CameraLogger,
-        counted: Callable[[int], tuple[int, int]],
+        counted: Callable[[int], tuple[int, int, int]],
     ) -> None:
         """showing: where pictures and numbers go; None: nobody looks. counted: see `PreviewControl`."""
         self._plan = plan

@@ -26,8 +26,8 @@ from server.watchers.plan import Plan, PreviewPlan
 FLASH_US = 1_200_000
 """Somebody who has just been counted is shown as such for this long (microseconds)."""
 
-Counted = Callable[[int], tuple[int, int]]
-"""Gives a processor's in and out since local midnight. May raise StorageError."""
+Counted = Callable[[int], tuple[int, int, int]]
+"""Gives a processor's passes, in and out since local midnight. May raise StorageError."""
 
 
 class PreviewControl:
@@ -159,29 +159,30 @@ class PreviewControl:
 
 
 class Tally:
-    """In and out since local midnight, or since the preview began where that is not known."""
+    """Passes, in and out since local midnight, or since the preview began where that is not known."""
 
     def __init__(self, settings: Settings, now_us: int) -> None:
         self._zone = settings.timezone
-        self.into = self.out = 0
+        self.passes = self.into = self.out = 0
         local = us_to_datetime(now_us).astimezone(self._zone)
         self.since = f"since {local:%H:%M}"
         self._tomorrow_us = self._midnight_after(local)
 
-    def begin(self, into: int, out: int) -> None:
+    def begin(self, passes: int, into: int, out: int) -> None:
         """What there was today before."""
-        self.into, self.out, self.since = into, out, "today"
+        self.passes, self.into, self.out, self.since = passes, into, out, "today"
 
     def add(self, event: Event) -> None:
         """Count an event."""
         self.pass_to(event.ts_us)
+        self.passes += event.passes
         self.into += event.direction == "in"
         self.out += event.direction == "out"
 
     def pass_to(self, ts_us: int) -> None:
         """It is that late: a new day begins with nothing."""
         if ts_us >= self._tomorrow_us:
-            self.into = self.out = 0
+            self.passes = self.into = self.out = 0
             self.since = "today"
             self._tomorrow_us = self._midnight_after(self.local(ts_us))
 
@@ -301,15 +302,17 @@ class _Preview:
         tally.pass_to(ts_us)
         time = f"{tally.local(ts_us):%Y-%m-%d %H:%M:%S}"
         if self._plan.kind == "traffic":
-            values: tuple[tuple[str, str], ...] = (("passed", str(tally.out)),)
+            values: list[tuple[str, str]] = []
+            if rule.zones:
+                values += [("passed", str(tally.passes))]
             if rule.lines:
                 net = tally.into - tally.out
-                values = (
+                values += [
                     ("in", str(tally.into)),
                     ("out", str(tally.out)),
                     ("net", f"{net:+d}" if net else "0"),
-                )
-            return Caption(self._plan.name, values, tally.since, time)
+                ]
+            return Caption(self._plan.name, tuple(values), tally.since, time)
         there = self._there
         what = "people" if rule.labels == {"person"} else "there"
         if there is None:

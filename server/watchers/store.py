@@ -151,18 +151,19 @@ class WatchStore:
                 _keep_serial(session, held.camera_id, last.serial)
         return standing
 
-    def counted_today(self, processor_id: int, zone: ZoneInfo, now_us: int) -> tuple[int, int]:
-        """How many of a processor's events since local midnight say "in" and "out". Raises StorageError."""
+    def counted_today(self, processor_id: int, zone: ZoneInfo, now_us: int) -> tuple[int, int, int]:
+        """What a processor has counted since local midnight: passes, in and out. Raises StorageError."""
         day = us_to_datetime(now_us).astimezone(zone).date()
         midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
         query = (
-            select(ProcessorEvent.direction, func.count())
+            select(ProcessorEvent.direction, func.count(), func.sum(ProcessorEvent.passes))
             .where(ProcessorEvent.processor_id == processor_id, ProcessorEvent.ts >= midnight)
             .group_by(ProcessorEvent.direction)
         )
         with translated(), Session(self._engine) as session:
-            counts: dict[str | None, int] = dict(session.execute(query).tuples().all())
-        return counts.get("in", 0), counts.get("out", 0)
+            rows = session.execute(query).tuples().all()
+        ways = {way: count for way, count, _ in rows}
+        return sum(int(passes or 0) for *_, passes in rows), ways.get("in", 0), ways.get("out", 0)
 
     def not_of(self, node: str, camera_ids: Sequence[int]) -> set[int]:
         """Which of these cameras another node watches now, or have been deleted. Raises StorageError."""

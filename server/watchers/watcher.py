@@ -172,7 +172,7 @@ class Watcher:
             if isinstance(feed, Ingest) and feed.left_behind is not None:
                 self._stuck.append(feed.left_behind)
 
-    def _counted_today(self, processor_id: int) -> tuple[int, int]:
+    def _counted_today(self, processor_id: int) -> tuple[int, int, int]:
         """A processor's in and out today. Raises StorageError, at once while the database is away."""
         if self._ledger.away:
             raise StorageError("the database does not answer")

@@ -142,9 +142,9 @@ class Camera:
         self.plan = first
         self.asked: list[int] = []
 
-        def count(id_: int) -> tuple[int, int]:
+        def count(id_: int) -> tuple[int, int, int]:
             self.asked.append(id_)
-            return 12, 9
+            return 20, 12, 9
 
         settings = Settings(PROCESSORS_PREVIEW_DIR=tmp_path / "previews", TIMEZONE="UTC")
         board: LiveBoard = self.board  # type: ignore[assignment]
@@ -334,10 +334,40 @@ def test_the_count_runs_on_from_what_there_was_today(
     assert room.values == (("people", "0"),) and room.note == "now"
 
 
+ZONE = [[0.9, 0], [1, 0], [1, 1], [0.9, 1]]
+LINE = [[0, 0.5], [1, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("zones", "lines", "values"),
+    [
+        ([ZONE], [], (("passed", "21"),)),
+        ([ZONE], [LINE], (("passed", "21"), ("in", "12"), ("out", "9"), ("net", "+3"))),
+        ([], [LINE], (("in", "12"), ("out", "9"), ("net", "+3"))),
+    ],
+)
+def test_what_is_counted_there_is_what_is_drawn(
+    tmp_path: Path,
+    encoders: list[Encoder],
+    captions: list[overlay.Caption],
+    zones: list[Any],
+    lines: list[Any],
+    values: tuple[tuple[str, str], ...],
+) -> None:
+    """Passes through zones, in and out over lines: as the processor's page says it."""
+    rules = (rule(TRAFFIC, "traffic", zones=zones, lines=lines), rule(PERSONS, "persons"))
+    camera = Camera(tmp_path, plan(traffic="always", rules=rules))
+    camera.control.tick()
+    through = Event(ts_us=camera.clock.now_us(), key="1", passes=1, track=1)
+    camera.judged(track(), events=((TRAFFIC, through),))
+    camera.pictures(2)
+    assert captions[0].values == values
+
+
 def test_a_database_that_is_away_only_costs_the_counts_of_before(
     tmp_path: Path, encoders: list[Encoder], captions: list[overlay.Caption]
 ) -> None:
-    def away(id_: int) -> tuple[int, int]:
+    def away(id_: int) -> tuple[int, int, int]:
         raise StorageError("the database is away")
 
     camera = Camera(tmp_path, plan(traffic="always"), away)
@@ -350,13 +380,13 @@ def test_a_database_that_is_away_only_costs_the_counts_of_before(
 def test_a_new_day_begins_with_nothing() -> None:
     settings = Settings(TIMEZONE="Europe/Berlin")
     tally = Tally(settings, NOON_US)
-    tally.begin(5, 3)
+    tally.begin(9, 5, 3)
     hour = 3_600_000_000
-    tally.add(Event(ts_us=NOON_US + 11 * hour - 1, key="1", direction="in"))
-    assert (tally.into, tally.out, tally.since) == (6, 3, "today")
+    tally.add(Event(ts_us=NOON_US + 11 * hour - 1, key="1", direction="in", passes=1))
+    assert (tally.passes, tally.into, tally.out, tally.since) == (10, 6, 3, "today")
     # 23:00 UTC is midnight in Berlin in winter.
     tally.add(Event(ts_us=NOON_US + 11 * hour, key="2", direction="in"))
-    assert (tally.into, tally.out, tally.since) == (1, 0, "today")
+    assert (tally.passes, tally.into, tally.out, tally.since) == (0, 1, 0, "today")
 
 
 @pytest.mark.parametrize(

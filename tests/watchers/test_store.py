@@ -101,14 +101,14 @@ def test_what_comes_in_time_leaves_roll_ups_alone(rules: list[int], what: str) -
     assert [_late(rule) for rule in rules] == [0, 0, 0]
 
 
-def test_in_and_out_of_today_begin_at_local_midnight(app: Flask) -> None:
+def test_what_counts_today_begins_at_local_midnight(app: Flask) -> None:
     rule, other = processor(), processor()
     zone = ZoneInfo("America/New_York")
     midnight = datetime(NOON.year, NOON.month, NOON.day, tzinfo=zone)
     for seconds, direction in ((-1, "in"), (0, "in"), (1, "out"), (2, "out"), (3, None)):
-        event(rule, midnight + timedelta(seconds=seconds), direction=direction)
+        event(rule, midnight + timedelta(seconds=seconds), direction=direction, passes=int(not direction))
     event(other, at(0), direction="in")
     id_ = rule.id
     db.session.rollback()
-    assert WatchStore(db.engine).counted_today(id_, zone, NOW_US) == (1, 2)
-    assert WatchStore(db.engine).counted_today(4711, zone, NOW_US) == (0, 0)
+    assert WatchStore(db.engine).counted_today(id_, zone, NOW_US) == (1, 1, 2)
+    assert WatchStore(db.engine).counted_today(4711, zone, NOW_US) == (0, 0, 0)
