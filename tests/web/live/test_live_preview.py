@@ -55,8 +55,6 @@ def test_a_preview_comes_back_after_its_worker_was_killed(system: System, hall: 
 
 
 def open_preview(person: Person, processor: int, way: str) -> Person:
-    # What the browser's own player is told meanwhile, the browser writes down as an error.
-    person.refusals = {503}
     person.page.goto(f"/admin/processor/details/?id={processor}&player={way}")
     await_playing(person)
     return person
