@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from flask import url_for
-from flask_admin.contrib.sqla.filters import BaseSQLAFilter
 from markupsafe import Markup
 from sqlalchemy import select
 
@@ -16,7 +15,7 @@ from server.extensions import db
 from server.models import AuditEntry, Camera, Processor, User
 from server.services import audit
 from server.web.admin.base import TableView
-from server.web.admin.filters import ChoiceFilter, Choices, TimeFilter
+from server.web.admin.filters import ChoiceFilter, Choices, NumberFilter, TimeFilter
 from server.web.admin.page import local_time
 
 _EXPORT_ROWS = 2_000
@@ -42,25 +41,6 @@ _PAGES: dict[str, tuple[type[Any], str]] = {
     audit.PROCESSOR: (Processor, "processor.details_view"),
     audit.ACCOUNT: (User, "user.details_view"),
 }
-
-
-class NumberFilter(BaseSQLAFilter):  # type: ignore[misc]
-    """Entries about what has this id."""
-
-    def clean(self, value: str) -> int:
-        """The id. Raises ValueError."""
-        number = int(value)
-        if not 0 < number < 2**31:
-            raise ValueError("no id")
-        return number
-
-    def apply(self, query: Any, value: Any, alias: Any = None) -> Any:
-        """The query, narrowed."""
-        return query.filter(self.column == value)
-
-    def operation(self) -> str:
-        """What it does, in a word."""
-        return "is"
 
 
 def who_choices() -> Choices:

@@ -21,18 +21,11 @@ from server.web.auth import current_rights
 Choices = list[tuple[str, str]]
 
 
-class ChoiceFilter(BaseSQLAFilter):  # type: ignore[misc]
-    """Rows whose column has one of the offered values."""
-
-    def __init__(self, column: Any, name: str, choices: Callable[[], Choices]) -> None:
-        super().__init__(column, name)
-        # Not Flask-Admin's `options`: those it asks for when the application starts, before any database.
-        self.choices = choices
+class NumberFilter(BaseSQLAFilter):  # type: ignore[misc]
+    """Rows about what has this id."""
 
     def clean(self, value: str) -> Any:
-        """The value in the column's own type. Raises ValueError."""
-        if self.column.type.python_type is not int:
-            return value[:100]
+        """The id. Raises ValueError."""
         number = int(value)
         if not 0 < number < 2**31:
             raise ValueError("no id")
@@ -45,6 +38,19 @@ class ChoiceFilter(BaseSQLAFilter):  # type: ignore[misc]
     def operation(self) -> str:
         """What it does, in a word."""
         return "is"
+
+
+class ChoiceFilter(NumberFilter):
+    """Rows whose column has one of the offered values."""
+
+    def __init__(self, column: Any, name: str, choices: Callable[[], Choices]) -> None:
+        super().__init__(column, name)
+        # Not Flask-Admin's `options`: those it asks for when the application starts, before any database.
+        self.choices = choices
+
+    def clean(self, value: str) -> Any:
+        """The value in the column's own type. Raises ValueError."""
+        return super().clean(value) if self.column.type.python_type is int else value[:100]
 
 
 class CameraFilter(ChoiceFilter):
